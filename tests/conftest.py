@@ -1,0 +1,207 @@
+"""What the tests share: no way to an AWS account, a table in memory, a DynamoDB that answers as told, a local cloud."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from moto import mock_aws
+
+import local_cloud
+from local_cloud import LocalCloud
+from repository import VisitsTable, connect
+
+STAGE = "test"
+TABLE = f"user-visits-{STAGE}"
+EVENTS = Path(__file__).parent / "events"
+
+# handler.py reads the environment when it is imported, as Lambda gives it: the test modules do that after this.
+local_cloud.leave_aws()
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": local_cloud.REGION,
+    "VISITS_TABLE": TABLE,
+}
+
+BOOK_324 = {
+    20171001: 3,
+    20171002: 5,
+    20171010: 2,
+    20171012: 10,
+    20171013: 10,
+    20171014: 6,
+    20171016: 6,
+    20171017: 2,
+}
+"""Event 324 as the book has it."""
+
+
+@pytest.fixture
+def table() -> Iterator[VisitsTable]:
+    """An empty table in memory, under the name that handler.py knows."""
+    with mock_aws():
+        visits = VisitsTable(connect(local_cloud.REGION), TABLE)
+        visits.create()
+        yield visits
+
+
+@pytest.fixture
+def book_table(table: VisitsTable) -> VisitsTable:
+    """The table in memory with event 324 of the book."""
+    for day, visits in BOOK_324.items():
+        table.add("324", day, visits)
+    return table
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the scripted DynamoDB does with one request."""
+
+    status: int = 200
+    body: str = "{}"
+    content_type: str = "application/x-amz-json-1.0"
+    cut: bool = False
+    silent: bool = False
+
+
+def aws_error(code: str, status: int = 400, **members: object) -> Reply:
+    """Return DynamoDB's way to say an error."""
+    body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "as told", **members}
+    return Reply(status, json.dumps(body))
+
+
+@dataclass
+class ScriptedDynamoDB:
+    """A server on loopback that answers DynamoDB calls with the replies given, the last of them for ever."""
+
+    endpoint: str
+    replies: list[Reply] = field(default_factory=list)
+    requests: list[dict[str, object]] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def next_reply(self) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedDynamoDB]:
+    """A DynamoDB of canned answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            dynamodb.requests.append(json.loads(body))
+            reply = dynamodb.next_reply()
+            if reply.silent:
+                dynamodb.closing.wait()
+                return
+            data = reply.body.encode()
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.content_type)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2] if reply.cut else data)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the tests' output to the tests."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        dynamodb = ScriptedDynamoDB(f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield dynamodb
+        dynamodb.closing.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def scripted_table(scripted: ScriptedDynamoDB, monkeypatch: pytest.MonkeyPatch) -> VisitsTable:
+    """A table in the DynamoDB of canned answers, asked once a call: the client's own retries would hide the answer."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
+    return VisitsTable(connect(local_cloud.REGION, max_attempts=1), TABLE, sleep=lambda _: None)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, read."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> object:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Api:
+    """A deployed API, asked over HTTP."""
+
+    url: str
+
+    def get(self, path: str) -> Answer:
+        parts = urlsplit(self.url)
+        # The API is told by its Host; not every resolver knows that *.localhost is this machine.
+        connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)
+        try:
+            connection.request("GET", path, headers={"Host": parts.netloc})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return a port that nobody listens on."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return find
+
+
+@pytest.fixture
+def unused_endpoint(free_port: Callable[[], int]) -> str:
+    """An address that refuses connections."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="session")
+def cloud(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud of the tests' own, IAM enforced, with nothing on it."""
+    with local_cloud.running(free_port(), tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(cloud: LocalCloud) -> Api:
+    """This very serverless.yml, deployed with `sls deploy`; its table is empty."""
+    return Api(cloud.deploy(STAGE))
+
+
+@pytest.fixture(scope="session")
+def cloud_table(cloud: LocalCloud, api: Api) -> VisitsTable:  # noqa: ARG001 - the table comes with the stack
+    """The deployed stack's table, reached as root over HTTP."""
+    return VisitsTable(cloud.session.client("dynamodb", endpoint_url=cloud.endpoint), TABLE)
+
+
+@pytest.fixture(scope="session")
+def book_api(api: Api, cloud_table: VisitsTable) -> Api:
+    """The deployed API with event 324 of the book; tests that write take other events, and days after 2018."""
+    for day, visits in BOOK_324.items():
+        cloud_table.add("324", day, visits)
+    return api
