@@ -1,0 +1,41 @@
+# `make start` and `make test` install what they need; `make help` lists the rest.
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+
+PORT ?= 4566
+LINTED_STAGES := dev prod
+
+.DEFAULT_GOAL := help
+.PHONY: help install start test lint format
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.installed node_modules/.installed ## Install what is missing
+
+.venv/.installed: requirements.txt requirements-dev.txt constraints.txt
+	python3.13 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# No package here needs its install script.
+node_modules/.installed: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+start: install ## Run the whole service on this machine until Ctrl-C (PORT=4566)
+	@exec python local_cloud.py --port $(PORT)
+
+test: install ## Run every test, those on a local cloud included
+	pytest
+
+lint: install ## Check style, types and the packaged templates
+	ruff check .
+	ruff format --check .
+	mypy
+	$(foreach stage,$(LINTED_STAGES),sls package --stage $(stage) --package .package/$(stage) &&) true
+	cfn-lint $(foreach stage,$(LINTED_STAGES),.package/$(stage)/cloudformation-template-update-stack.json)
+
+format: install ## Rewrite the code in the project's style
+	ruff check --fix .
+	ruff format .
