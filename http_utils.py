@@ -50,7 +50,7 @@ class Problem(Exception):
         }
         if self.parameter:
             body["parameter"] = self.parameter
-        return respond(self.status, "application/problem+json", json.dumps(body), self.headers)
+        return respond(self.status, "application/problem+json", json.dumps(body) + "\n", self.headers)
 
 
 def respond(status: int, content_type: str, body: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -187,10 +187,12 @@ def _start(port: int) -> NoReturn:
             print(f"Deploying serverless.yml as stage {STAGE}", flush=True)
             api = cloud.deploy(STAGE)
             print(cloud.run("python", "cli.py", "load", str(SAMPLE.relative_to(PROJECT)), "--stage", STAGE), end="")
-            settings = " ".join(f"{name}={value}" for name, value in cloud.settings.items())
+            settings = {**cloud.settings, "VISITS_STAGE": STAGE, "API": api}
+            exported = " ".join(f"{name}={value}" for name, value in settings.items())
             print(
                 f"\nAPI ready: {api}\n\n  curl '{api}/visits/324?startDate=20171002'\n\n"
-                f"For cli.py in another terminal:\n\n  export {settings} VISITS_STAGE={STAGE}\n\nCtrl-C stops it.",
+                f"For the command line, in another terminal:\n\n  . .venv/bin/activate\n  export {exported}\n\n"
+                "Ctrl-C stops it.",
                 flush=True,
             )
             status = cloud.process.wait()

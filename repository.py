@@ -37,8 +37,9 @@ up to 1, 2, … s in between."""
 MAX_TRANSACTION_ACTIONS = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html"""
 
-# Two writers that meet on a day's `all` cancel each other's transactions: wait up to 0.05, 0.1, … 2 s and try again.
-_CONFLICT_BACKOFF_S = tuple(min(0.05 * 2**n, 2.0) for n in range(8))
+# Two writers that meet on a day's `all` cancel each other's transactions. Up to this long is waited before each attempt
+# ("full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+_BACKOFF_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 
 _PASSING_CANCELLATIONS = {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
@@ -169,7 +170,8 @@ class VisitsTable:
         # One token for all attempts: DynamoDB remembers it for 10 minutes, so that an attempt
         # which was applied but whose answer was lost is not applied again by the next.
         token = str(uuid.uuid4())
-        for backoff_s in _CONFLICT_BACKOFF_S:
+        for backoff_s in _BACKOFF_S:
+            self._sleep(random.uniform(0, backoff_s))
             try:
                 with self._own_errors("TransactWriteItems"):
                     self._client.transact_write_items(TransactItems=actions, ClientRequestToken=token)
@@ -183,9 +185,8 @@ class VisitsTable:
                     ) from cancelled
                 if not _PASSING_CANCELLATIONS.issuperset(cancelled.codes):
                     raise
-            self._sleep(random.uniform(0, backoff_s))
         raise Unavailable(
-            f"TransactWriteItems on {self.name}: cancelled {len(_CONFLICT_BACKOFF_S)} times by conflicts or throttling"
+            f"TransactWriteItems on {self.name}: cancelled {len(_BACKOFF_S)} times by conflicts or throttling"
         )
 
     def create(self) -> None:
