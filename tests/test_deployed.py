@@ -13,12 +13,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from conftest import BOOK_324, STAGE, TABLE, Answer, Api, ScriptedDynamoDB, aws_error
 
 import local_cloud
 from local_cloud import LocalCloud
-from repository import VisitsTable, connect
+from repository import Denied, VisitsTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,27 +222,23 @@ def on_terminal(cloud: LocalCloud, *arguments: str) -> str:
 
 
 @pytest.mark.usefixtures("api")
-def test_the_functions_credentials_do_not_write(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """IAM is enforced here, and its role is what keeps the function from writing."""
-    role = f"arn:aws:iam::000000000000:role/{function_role(cloud)}"
-    assumed = cloud.session.client("sts", endpoint_url=cloud.endpoint).assume_role(
-        RoleArn=role, RoleSessionName="test"
-    )["Credentials"]
-    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", assumed["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", assumed["SecretAccessKey"])
-    monkeypatch.setenv("AWS_SESSION_TOKEN", assumed["SessionToken"])
-    table = VisitsTable(connect(local_cloud.REGION), TABLE)
-
-    assert [] == table.query("4711")
-    with pytest.raises(Exception, match="AccessDenied"):
-        table.add("4711", 20180101, 1)
-
-
-def function_role(cloud: LocalCloud) -> str:
+def test_the_functions_role_reads_and_does_not_write(cloud: LocalCloud) -> None:
+    """IAM is enforced here, as the same calls with the role's own credentials show."""
     stacks = cloud.session.client("cloudformation", endpoint_url=cloud.endpoint)
-    resource = stacks.describe_stack_resource(StackName=f"visits-{STAGE}", LogicalResourceId="GetVisitsRole")
-    return resource["StackResourceDetail"]["PhysicalResourceId"]
+    role = stacks.describe_stack_resource(StackName=f"visits-{STAGE}", LogicalResourceId="GetVisitsRole")
+    assumed = cloud.session.client("sts", endpoint_url=cloud.endpoint).assume_role(
+        RoleArn=f"arn:aws:iam::000000000000:role/{role['StackResourceDetail']['PhysicalResourceId']}",
+        RoleSessionName="test",
+    )["Credentials"]
+    session = boto3.Session(
+        assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"], local_cloud.REGION
+    )
+    table = VisitsTable(session.client("dynamodb", endpoint_url=cloud.endpoint), TABLE)
+
+    assert [] == table.query("6001")
+    with pytest.raises(Denied):
+        table.add("6001", 20180101, 1)
+    assert [] == table.query("6001")
 
 
 def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud, book_api: Api) -> None:
