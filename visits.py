@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 ALL_EVENTS = "all"
@@ -18,7 +18,8 @@ CSV_HEADER = "EventId,EventDay,EventCount"
 
 _SHOWN_CHARACTERS = 40
 _DAY = re.compile(r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})")
-_WHOLE_NUMBER = re.compile(r"[+-]?0*[0-9]{1,13}")
+_DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]|[0-9]{8}T")
+_WHOLE_NUMBER = re.compile(r"[+-]?0{0,99}[0-9]{1,13}")
 
 
 class DayCount(NamedTuple):
@@ -77,6 +78,22 @@ def parse_day(text: str) -> int:
         else:
             return year * 10_000 + month * 100 + day
     raise InvalidValue(text, "is not a calendar date (YYYYMMDD)")
+
+
+def parse_day_or_time(text: str) -> int:
+    """Return the day as a number, of a day as `parse_day` reads it or of an ISO 8601 date-time.
+
+    A date-time is taken as its UTC day, and as UTC where it names no offset. Raises InvalidValue.
+    """
+    if not _DATE_TIME.match(text):
+        return parse_day(text)
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo:
+            moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidValue(text, "is not a date-time (ISO 8601)") from None
+    return moment.year * 10_000 + moment.month * 100 + moment.day
 
 
 def parse_count(text: str, minimum: int = 0) -> int:
