@@ -18,19 +18,27 @@ from moto import mock_aws
 
 import local_cloud
 from local_cloud import LocalCloud
-from repository import VisitsTable, connect
+from repository import FilesTable, VisitsTable, connect
 
 STAGE = "test"
 TABLE = f"user-visits-{STAGE}"
+FILES_TABLE = f"visit-files-{STAGE}"
 EVENTS = Path(__file__).parent / "events"
 
-# handler.py reads the environment when it is imported, as Lambda gives it: the test modules do that after this.
+# The entry points read the environment when they are imported, as Lambda gives it: the test modules do that after this.
 local_cloud.leave_aws()
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_REGION": local_cloud.REGION,
+    "STAGE": STAGE,
     "VISITS_TABLE": TABLE,
+    "FILES_TABLE": FILES_TABLE,
+    "ALERTS_TOPIC_ARN": f"arn:aws:sns:{local_cloud.REGION}:123456789012:visits-alerts-{STAGE}",
+    "MAX_FILE_BYTES": "1000000",
+    "MAX_UNCOMPRESSED_BYTES": "10000000",
+    "MAX_LINE_BYTES": "1000",
+    "MAX_PAIRS": "1000",
 }
 
 BOOK_324 = {
@@ -53,6 +61,14 @@ def table() -> Iterator[VisitsTable]:
         visits = VisitsTable(connect(local_cloud.REGION), TABLE)
         visits.create()
         yield visits
+
+
+@pytest.fixture
+def files(table: VisitsTable) -> FilesTable:  # noqa: ARG001 - in the same DynamoDB
+    """No receipts, in memory, beside `table`."""
+    receipts = FilesTable(connect(local_cloud.REGION), FILES_TABLE)
+    receipts.create()
+    return receipts
 
 
 @pytest.fixture
@@ -201,7 +217,7 @@ def cloud_table(cloud: LocalCloud, api: Api) -> VisitsTable:  # noqa: ARG001 - t
 
 @pytest.fixture(scope="session")
 def book_api(api: Api, cloud_table: VisitsTable) -> Api:
-    """The deployed API with event 324 of the book; tests that write take other events, and days after 2018."""
+    """The deployed API with event 324 of the book; tests that write take other events, and days from 2018 on."""
     for day, visits in BOOK_324.items():
         cloud_table.add("324", day, visits)
     return api

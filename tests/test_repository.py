@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
+import boto3
 import pytest
-from conftest import BOOK_324, Reply, ScriptedDynamoDB, aws_error
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import BOOK_324, FILES_TABLE, Reply, ScriptedDynamoDB, aws_error
 
 import local_cloud
 from repository import (
     MAX_CALL_S,
     BelowZero,
+    Cancelled,
+    ConditionFailed,
     Denied,
+    FenceMoved,
+    FilesTable,
     NoTable,
+    Receipt,
     RepositoryError,
     TableExists,
+    Throttled,
     Unavailable,
     VisitsTable,
     connect,
-    transactions,
 )
 from visits import ALL_EVENTS, DayCount
 
@@ -126,9 +130,9 @@ def test_only_days_and_counts_are_fetched(scripted: ScriptedDynamoDB, scripted_t
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (aws_error("ThrottlingException"), Unavailable),
-        (aws_error("ProvisionedThroughputExceededException"), Unavailable),
-        (aws_error("RequestLimitExceeded"), Unavailable),
+        (aws_error("ThrottlingException"), Throttled),
+        (aws_error("ProvisionedThroughputExceededException"), Throttled),
+        (aws_error("RequestLimitExceeded"), Throttled),
         (aws_error("InternalServerError", 500), Unavailable),
         (Reply(503, "<html>Service Unavailable</html>", "text/html"), Unavailable),
         (Reply(body='{"Items": [], "Count": 0}', cut=True), Unavailable),
@@ -181,6 +185,15 @@ def test_a_silent_dynamodb_is_given_up_within_the_time_promised(
     assert time.monotonic() - began < MAX_CALL_S
 
 
+def test_the_client_waits_and_asks_again_no_longer_than_it_says() -> None:
+    """The defaults, 60 s a try, would outlast the function."""
+    config: Any = connect(local_cloud.REGION).meta.config
+
+    assert (1, 2) == (config.connect_timeout, config.read_timeout)
+    assert {"mode": "standard", "total_max_attempts": 3} == config.retries
+    assert 3 * (1 + 2) + (1 + 2) == MAX_CALL_S
+
+
 def test_throttling_that_passes_goes_unnoticed(scripted: ScriptedDynamoDB, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client asks three times."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
@@ -222,7 +235,10 @@ def test_a_correction_below_zero_changes_nothing(book_table: VisitsTable, day: i
 
 def test_a_correction_does_not_need_the_series_all(table: VisitsTable) -> None:
     """Counts that came in past this service can be corrected, though `all` does not have them."""
-    table.add_together([DayCount("324", 20171001, 3)])
+    boto3.client("dynamodb", region_name=local_cloud.REGION).put_item(
+        TableName=table.name,
+        Item={"EventId": {"S": "324"}, "EventDay": {"N": "20171001"}, "EventCount": {"N": "3"}},
+    )
 
     table.add("324", 20171001, -2)
 
@@ -245,6 +261,18 @@ def test_conflicts_and_throttling_are_waited_out_with_one_token(
     assert 1 == len({request["ClientRequestToken"] for request in scripted.requests})
 
 
+def test_throttling_of_a_transaction_is_waited_out_with_one_token(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
+) -> None:
+    """It comes as a reason of a cancellation or as an error of its own."""
+    scripted.replies = [aws_error("ThrottlingException"), aws_error("ProvisionedThroughputExceededException"), Reply()]
+
+    scripted_table.add("324", 20171001, 1)
+
+    assert 3 == len(scripted.requests)
+    assert 1 == len({str(request["ClientRequestToken"]) for request in scripted.requests})
+
+
 def test_two_additions_have_two_tokens(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
     """Else the second would not count."""
     scripted.replies = [Reply()]
@@ -262,7 +290,7 @@ def test_endless_conflict_is_unavailable(scripted: ScriptedDynamoDB, monkeypatch
     table = VisitsTable(connect(local_cloud.REGION), "user-visits-test", sleep=waits.append)
     scripted.replies = [cancelled("None", "TransactionConflict")]
 
-    with pytest.raises(Unavailable, match="cancelled 8 times"):
+    with pytest.raises(Unavailable, match="turned away 8 times"):
         table.add("324", 20171001, 1)
 
     assert 8 == len(scripted.requests)
@@ -281,10 +309,12 @@ def test_a_cancellation_for_any_other_reason_is_raised_at_once(
     assert 1 == len(scripted.requests)
 
 
-def test_a_table_is_created_once(table: VisitsTable) -> None:
+def test_a_table_is_created_once(table: VisitsTable, files: FilesTable) -> None:
     """An operator who mistypes a name learns it."""
     with pytest.raises(TableExists, match="CreateTable on user-visits-test"):
         table.create()
+    with pytest.raises(TableExists, match="CreateTable on visit-files-test"):
+        files.create()
 
 
 @pytest.mark.parametrize(("variable", "value"), [("AWS_PROFILE", "nobody"), ("AWS_ENDPOINT_URL", "nowhere")])
@@ -298,33 +328,338 @@ def test_settings_that_make_no_sense_are_an_error_of_ours(
         connect(local_cloud.REGION)
 
 
-counts = st.dictionaries(
-    st.tuples(st.integers(0, 30).map(str), st.integers(20171001, 20171020)), st.integers(0, 5), max_size=200
+CLAIM = Receipt(
+    "inbox",
+    "incoming/visits.csv",
+    "e1",
+    "applying",
+    "2026-11-22T10:00:00.000+00:00",
+    digest="d1",
+    chunk_size=3,
+    chunks=2,
+    rows_read=5,
+    rows_applied=4,
+    rows_rejected=1,
+    visits=10,
 )
+"""Of a file that CHUNKS are the plan of."""
+
+CHUNKS = [
+    [DayCount("324", 20171001, 1), DayCount("325", 20171001, 2), DayCount(ALL_EVENTS, 20171001, 3)],
+    [DayCount("324", 20171002, 7), DayCount(ALL_EVENTS, 20171002, 7)],
+]
+
+STORED = {
+    "Bucket": {"S": "inbox"},
+    "Key": {"S": "incoming/visits.csv"},
+    "ETag": {"S": "e1"},
+    "Status": {"S": "applying"},
+    "BeganAt": {"S": "2026-11-22T10:00:00.000+00:00"},
+    "EndedAt": {"S": ""},
+    "Reason": {"S": ""},
+    "Digest": {"S": "d1"},
+    "ChunkSize": {"N": "3"},
+    "Chunks": {"N": "2"},
+    "ChunksApplied": {"N": "0"},
+    "RowsRead": {"N": "5"},
+    "RowsApplied": {"N": "4"},
+    "RowsRejected": {"N": "1"},
+    "Visits": {"N": "10"},
+}
+"""CLAIM as DynamoDB has it."""
+
+NOW = "2026-11-22T10:00:01.000+00:00"
 
 
-@given(counts, st.integers(2, 100))
-def test_transactions_carry_every_count_once_and_keep_all_in_step(
-    counts: dict[tuple[str, int], int], max_actions: int
+@pytest.fixture
+def scripted_files(scripted_table: VisitsTable) -> FilesTable:  # noqa: ARG001 - at the same endpoint
+    """The receipts in the DynamoDB of canned answers, asked once a call."""
+    return FilesTable(connect(local_cloud.REGION, max_attempts=1), FILES_TABLE, sleep=lambda _: None)
+
+
+def counted(visits: VisitsTable) -> list[DayCount]:
+    """Return what is in the table of the events that CHUNKS count."""
+    return visits.query("324") + visits.query("325") + visits.query(ALL_EVENTS)
+
+
+def test_a_receipt_is_stored_as_ever(scripted: ScriptedDynamoDB, scripted_files: FilesTable) -> None:
+    """The next version of the code has to find the fences of this one: attributes are neither renamed nor left out."""
+    scripted.replies = [Reply()]
+
+    scripted_files.claim(CLAIM)
+
+    assert [STORED] == [request["Item"] for request in scripted.requests]
+
+
+def test_a_new_file_is_claimed(files: FilesTable) -> None:
+    """Its receipt is kept, under bucket and key."""
+    assert files.claim(CLAIM) is None
+    assert files.claim(CLAIM._replace(bucket="other")) is None
+    assert files.claim(CLAIM._replace(key="incoming/other.csv")) is None
+
+    assert CLAIM == files.get("inbox", "incoming/visits.csv")
+
+
+@pytest.mark.parametrize("status", ["applying", "done"])
+@pytest.mark.parametrize("etag", ["e1", "e2"])
+def test_a_claimed_file_keeps_its_receipt(files: FilesTable, status: str, etag: str) -> None:
+    """Whoever comes later is told what stands there, and changes nothing."""
+    standing = CLAIM._replace(status=status, chunks_applied=1)
+    files.claim(standing)
+
+    assert standing == files.claim(CLAIM._replace(etag=etag, began_at=NOW))
+    assert standing == files.get("inbox", "incoming/visits.csv")
+
+
+def test_a_refused_file_can_be_claimed(files: FilesTable) -> None:
+    """Nothing of it was applied, so its name is free for content that can be."""
+    files.claim(Receipt("inbox", "incoming/visits.csv", "e0", "refused", NOW, NOW, "has no row"))
+
+    assert files.claim(CLAIM) is None
+    assert CLAIM == files.get("inbox", "incoming/visits.csv")
+
+
+def test_a_claim_that_meets_another_returns_what_dynamodb_says_stands_there(
+    scripted: ScriptedDynamoDB, scripted_files: FilesTable
 ) -> None:
-    """Wherever a writer stops between two transactions, `all` is the sum over the events."""
-    sums: Counter[tuple[str, int]] = Counter()
-    for rows in transactions(counts, max_actions):
-        assert 2 <= len(rows) <= max_actions
-        assert len(rows) == len({(row.event_id, row.day) for row in rows})
-        for row in rows:
-            sums[row.event_id, row.day] += int(row.visits)
-        for day in {row.day for row in rows}:
-            events = sum(visits for (event_id, on), visits in sums.items() if on == day and event_id != ALL_EVENTS)
-            assert events == sums[ALL_EVENTS, day]
+    """The answer to the failed condition has it: there is no moment in between."""
+    scripted.replies = [aws_error("ConditionalCheckFailedException", Item={**STORED, "ChunksApplied": {"N": "1"}})]
 
-    assert counts == {key: visits for key, visits in sums.items() if key[0] != ALL_EVENTS}
+    assert CLAIM._replace(chunks_applied=1) == scripted_files.claim(CLAIM)
+    assert ["ALL_OLD"] == [request["ReturnValuesOnConditionCheckFailure"] for request in scripted.requests]
 
 
-def test_transactions_waste_at_most_an_action() -> None:
-    """A day's `all` costs an action in each transaction that touches the day."""
-    by_day = {("1", 20171001 + n): 1 for n in range(30)}
-    by_event = {(str(n), 20171001): 1 for n in range(990)}
+def test_a_condition_that_nobody_expects_to_fail_is_an_error_of_ours(
+    scripted: ScriptedDynamoDB, scripted_files: FilesTable
+) -> None:
+    """With what stands there."""
+    scripted.replies = [aws_error("ConditionalCheckFailedException", Item=STORED)]
 
-    assert math.ceil(30 * 2 / 20) == len(list(transactions(by_day, 20)))
-    assert 10 == len(list(transactions(by_event, 100)))
+    with pytest.raises(ConditionFailed, match="GetItem on visit-files-test: ") as raised:
+        scripted_files.get("inbox", "incoming/visits.csv")
+
+    assert STORED == raised.value.item
+
+
+def test_an_unknown_file_has_no_receipt(files: FilesTable) -> None:
+    """Neither under its name elsewhere."""
+    files.claim(CLAIM)
+
+    assert files.get("other", "incoming/visits.csv") is None
+    assert files.get("inbox", "visits.csv") is None
+
+
+def test_a_receipt_is_read_as_it_stands_now(scripted: ScriptedDynamoDB, scripted_files: FilesTable) -> None:
+    """An eventually consistent read could miss a chunk that was applied."""
+    scripted.replies = [Reply(body=json.dumps({"Item": STORED}))]
+
+    assert CLAIM == scripted_files.get("inbox", "incoming/visits.csv")
+    assert [True] == [request["ConsistentRead"] for request in scripted.requests]
+
+
+def test_every_receipt_is_listed_the_last_begun_first(files: FilesTable) -> None:
+    """Whatever became of the file."""
+    first = CLAIM._replace(key="incoming/b.csv", began_at="2026-11-21T10:00:00.000+00:00", status="done")
+    second = CLAIM._replace(key="incoming/a.csv", began_at="2026-11-22T09:00:00.000+00:00")
+    third = CLAIM._replace(key="incoming/c.csv", status="refused", reason="has no row")
+    for receipt in (second, third, first):
+        files.claim(receipt)
+
+    assert [third, second, first] == files.every()
+
+
+def test_every_page_of_receipts_is_followed(scripted: ScriptedDynamoDB, scripted_files: FilesTable) -> None:
+    """DynamoDB ends a page at 1 MB."""
+    place, further = ({"Bucket": STORED["Bucket"], "Key": {"S": key}} for key in ("incoming/m.csv", "incoming/n.csv"))
+    other = {**STORED, "Key": {"S": "incoming/other.csv"}, "BeganAt": {"S": NOW}}
+    scripted.replies = [
+        Reply(body=json.dumps({"Items": [STORED], "LastEvaluatedKey": place})),
+        Reply(body=json.dumps({"Items": [], "LastEvaluatedKey": further})),
+        Reply(body=json.dumps({"Items": [other]})),
+    ]
+
+    assert [CLAIM._replace(key="incoming/other.csv", began_at=NOW), CLAIM] == scripted_files.every()
+    assert [None, place, further] == [request.get("ExclusiveStartKey") for request in scripted.requests]
+
+
+def test_a_chunk_moves_the_fence_by_one_with_its_additions(files: FilesTable, table: VisitsTable) -> None:
+    """What stood in the table before is added to."""
+    table.add("324", 20171001, 5)
+    files.claim(CLAIM)
+
+    after = files.apply(CLAIM, CHUNKS[0], table, NOW)
+
+    assert CLAIM._replace(chunks_applied=1) == after
+    assert after == files.get("inbox", "incoming/visits.csv")
+    assert [("324", 20171001, 6), ("325", 20171001, 2), ("all", 20171001, 8)] == counted(table)
+
+
+def test_the_last_chunk_closes_the_receipt(files: FilesTable, table: VisitsTable) -> None:
+    """With the time it is given."""
+    files.claim(CLAIM)
+
+    after = files.apply(files.apply(CLAIM, CHUNKS[0], table, "too early"), CHUNKS[1], table, NOW)
+
+    assert CLAIM._replace(chunks_applied=2, status="done", ended_at=NOW) == after
+    assert after == files.get("inbox", "incoming/visits.csv")
+    assert [
+        ("324", 20171001, 1),
+        ("324", 20171002, 7),
+        ("325", 20171001, 2),
+        ("all", 20171001, 3),
+        ("all", 20171002, 7),
+    ] == counted(table)
+
+
+def test_a_chunk_is_applied_once(files: FilesTable, table: VisitsTable) -> None:
+    """Who comes second learns that the fence has moved, and adds nothing."""
+    files.claim(CLAIM)
+    after = files.apply(CLAIM, CHUNKS[0], table, NOW)
+    before = counted(table)
+
+    with pytest.raises(FenceMoved, match=r"incoming/visits\.csv no longer stands at chunk 0"):
+        files.apply(CLAIM, CHUNKS[0], table, NOW)
+
+    assert before == counted(table)
+    assert after == files.get("inbox", "incoming/visits.csv")
+
+
+@pytest.mark.parametrize(
+    "believed",
+    [
+        CLAIM._replace(chunks_applied=1),
+        CLAIM._replace(digest="d2"),
+        CLAIM._replace(key="incoming/never-claimed.csv"),
+        CLAIM._replace(bucket="other"),
+    ],
+    ids=["ahead of the fence", "of another plan", "without a receipt", "in another bucket"],
+)
+def test_a_chunk_that_is_not_the_next_is_not_applied(files: FilesTable, table: VisitsTable, believed: Receipt) -> None:
+    """The table and the receipts stay as they are."""
+    files.claim(CLAIM)
+
+    with pytest.raises(FenceMoved):
+        files.apply(believed, CHUNKS[1], table, NOW)
+
+    assert [] == counted(table)
+    assert [CLAIM] == files.every()
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("TransactionConflict", "None", "None", "None"),
+        ("None", "TransactionConflict", "None", "TransactionConflict"),
+        ("None", "None", "ThrottlingError", "None"),
+        ("ProvisionedThroughputExceeded", "None", "None", "None"),
+    ],
+)
+def test_a_chunk_waits_conflicts_and_throttling_out_with_one_token(
+    scripted: ScriptedDynamoDB, scripted_files: FilesTable, scripted_table: VisitsTable, codes: tuple[str, ...]
+) -> None:
+    """On the fence and on the items alike; it is one and the same transaction each time."""
+    scripted.replies = [cancelled(*codes), cancelled(*codes), Reply()]
+
+    assert CLAIM._replace(chunks_applied=1) == scripted_files.apply(CLAIM, CHUNKS[0], scripted_table, NOW)
+
+    assert 3 == len(scripted.requests)
+    assert [scripted.requests[0]] * 3 == scripted.requests
+    assert scripted.requests[0]["ClientRequestToken"]
+
+
+def test_two_chunks_have_two_tokens(
+    scripted: ScriptedDynamoDB, scripted_files: FilesTable, scripted_table: VisitsTable
+) -> None:
+    """Else DynamoDB would take the second for the first again."""
+    scripted.replies = [Reply()]
+
+    scripted_files.apply(scripted_files.apply(CLAIM, CHUNKS[0], scripted_table, NOW), CHUNKS[1], scripted_table, NOW)
+
+    assert 2 == len({request["ClientRequestToken"] for request in scripted.requests})
+
+
+def test_a_moved_fence_counts_more_than_a_conflict(
+    scripted: ScriptedDynamoDB, scripted_files: FilesTable, scripted_table: VisitsTable
+) -> None:
+    """To wait would be in vain: someone else has applied the chunk."""
+    scripted.replies = [cancelled("ConditionalCheckFailed", "TransactionConflict", "None", "None")]
+
+    with pytest.raises(FenceMoved):
+        scripted_files.apply(CLAIM, CHUNKS[0], scripted_table, NOW)
+
+    assert 1 == len(scripted.requests)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("None", "ValidationError", "None", "None"),
+        ("None", "ItemCollectionSizeLimitExceeded", "TransactionConflict", "None"),
+        ("AccessDenied", "None", "None", "None"),
+        ("None", "ConditionalCheckFailed", "None", "None"),
+    ],
+)
+def test_a_chunk_cancelled_for_any_other_reason_is_an_error_with_the_reasons(
+    scripted: ScriptedDynamoDB, scripted_files: FilesTable, scripted_table: VisitsTable, codes: tuple[str, ...]
+) -> None:
+    """Asking again would not help, and nothing is taken for applied."""
+    scripted.replies = [cancelled(*codes)]
+
+    with pytest.raises(Cancelled) as raised:
+        scripted_files.apply(CLAIM, CHUNKS[0], scripted_table, NOW)
+
+    assert list(codes) == list(raised.value.codes)
+    assert 1 == len(scripted.requests)
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        ("GetItem", lambda files, _: files.get("inbox", "incoming/visits.csv")),
+        ("Scan", lambda files, _: files.every()),
+        ("PutItem", lambda files, _: files.claim(CLAIM)),
+        ("TransactWriteItems", lambda files, visits: files.apply(CLAIM, CHUNKS[0], visits, NOW)),
+        ("CreateTable", lambda files, _: files.create()),
+    ],
+    ids=["get", "every", "claim", "apply", "create"],
+)
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (aws_error("ThrottlingException"), Throttled),
+        (aws_error("InternalServerError", 500), Unavailable),
+        (aws_error("TransactionInProgressException"), Unavailable),
+        (Reply(cut=True), Unavailable),
+        (aws_error("AccessDeniedException"), Denied),
+        (aws_error("ResourceNotFoundException"), NoTable),
+        (aws_error("ValidationException"), RepositoryError),
+    ],
+    ids=lambda value: value.body[:60] if isinstance(value, Reply) else value.__name__,
+)
+def test_a_failed_call_for_receipts_is_one_of_the_repositorys_own_errors(
+    scripted: ScriptedDynamoDB,
+    scripted_files: FilesTable,
+    scripted_table: VisitsTable,
+    operation: str,
+    call: Callable[[FilesTable, VisitsTable], object],
+    reply: Reply,
+    kind: type[RepositoryError],
+) -> None:
+    """It names operation and table; none of them is taken for `nothing there`."""
+    scripted.replies = [reply]
+
+    with pytest.raises(RepositoryError) as raised:
+        call(scripted_files, scripted_table)
+
+    assert kind is type(raised.value)
+    assert str(raised.value).startswith(f"{operation} on visit-files-test: ")
+
+
+@pytest.mark.parametrize(
+    ("status", "done", "refused"), [("applying", False, False), ("done", True, False), ("refused", False, True)]
+)
+def test_a_receipt_says_how_its_file_stands(status: str, done: bool, refused: bool) -> None:
+    """A file that is neither done nor refused is being applied, or waits for whoever goes on with it."""
+    receipt = CLAIM._replace(status=status)
+
+    assert (done, refused) == (receipt.done, receipt.refused)
