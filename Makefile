@@ -16,6 +16,7 @@ install: .venv/.installed node_modules/.installed ## Install what is missing
 .venv/.installed: requirements.txt requirements-dev.txt constraints.txt
 	python3.13 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	.venv/bin/pip download --quiet --disable-pip-version-check --no-deps -r requirements.txt --dest .venv/wheels
 	@touch $@
 
 # No package here needs its install script.

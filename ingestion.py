@@ -1,0 +1,177 @@
+"""Lambda entry point of the file converter: S3 event in, receipt out; rejects, alert, metrics and a log line beside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from converter import Converter, Report, Result, Source
+from repository import FilesTable, Receipt, VisitsTable, connect
+from visit_files import Limits
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+    from mypy_boto3_sns import SNSClient
+
+REJECTS_KEY = "rejected/{key}.jsonl"
+
+MAX_KEY_BYTES = 1024 - len(REJECTS_KEY.format(key=""))
+"""S3 takes keys of 1,024 bytes, and the rejects of a file need one too."""
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Tells people what was not counted: the rejected rows beside the inbox, a summary to the topic of alerts."""
+
+    s3: S3Client
+    sns: SNSClient
+    topic_arn: str
+    stage: str
+
+    def tell(self, report: Report) -> None:
+        """Write the rejected rows, then send the alert, which says where they are."""
+        receipt, file = report
+        if file and file.rows_rejected:
+            file.rejects.seek(0)
+            self.s3.put_object(
+                Bucket=receipt.bucket,
+                Key=REJECTS_KEY.format(key=receipt.key),
+                Body=file.rejects,
+                ContentType="application/x-ndjson",
+            )
+        self.sns.publish(TopicArn=self.topic_arn, Subject=self._subject(receipt), Message=_summary(report))
+
+    def _subject(self, receipt: Receipt) -> str:
+        # SNS takes 100 characters of ASCII, so no file's name.
+        what = "a file was refused" if receipt.refused else f"{receipt.rows_rejected:,} rows of a file were rejected"
+        return f"Visits {self.stage}: {what}"[:100]
+
+
+def _summary(report: Report) -> str:
+    """Return an alert's text: no value of any row, only which rules were broken where."""
+    receipt, file = report
+    lines = [
+        f"File: s3://{receipt.bucket}/{receipt.key}",
+    ]
+    if receipt.rows_read:
+        counted = f"{receipt.rows_read:,} read, {receipt.rows_applied:,} applied, {receipt.rows_rejected:,} rejected"
+        lines.append(f"Rows: {counted}")
+    if receipt.refused:
+        lines.append(f"Refused, nothing was applied: the file {receipt.reason}.")
+    if file and file.rows_rejected:
+        lines += [f"- {reason}" for reason in file.reasons]
+        if more := file.rows_rejected - len(file.reasons):
+            lines.append(f"- and {more:,} more")
+        lines.append(f"Rejected rows: s3://{receipt.bucket}/{REJECTS_KEY.format(key=receipt.key)}")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Announced:
+    """An object as S3's event announces it."""
+
+    source: Source
+    version_id: str | None
+    size: int
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Announced:
+        """Return what a record of an S3 event says."""
+        entity = record["s3"]["object"]
+        # Keys arrive as in a form: plus signs for spaces, the rest percent-encoded.
+        source = Source(record["s3"]["bucket"]["name"], unquote_plus(entity["key"]), entity["eTag"])
+        return cls(source, entity.get("versionId"), entity["size"])
+
+
+def ingest(announced: Announced, s3: S3Client, converter: Converter) -> tuple[Result, Receipt]:
+    """Count the announced content of a file, and no other, once; return what came of it."""
+    source = announced.source
+    if len(source.key.encode()) > MAX_KEY_BYTES:
+        return converter.refuse(source, f"has a name of more than {MAX_KEY_BYTES:,} bytes")
+    if announced.size > converter.limits.max_bytes:
+        return converter.refuse(source, f"has more than {converter.limits.max_bytes:,} bytes")
+    request: GetObjectRequestTypeDef = {"Bucket": source.bucket, "Key": source.key, "IfMatch": f'"{source.etag}"'}
+    if announced.version_id:
+        request["VersionId"] = announced.version_id
+    try:
+        answer = s3.get_object(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "PreconditionFailed":
+            return converter.refuse(source, "was replaced before it could be read")
+        raise
+    # Not `with answer["Body"]`: what that gives checks neither length nor checksum.
+    with closing(answer["Body"]) as body:
+        return converter.convert(source, body)
+
+
+logger = Logger(service="file-converter")
+metrics = Metrics(namespace="Visits", service="file-converter")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the function is given, read once."""
+
+    s3: S3Client
+    converter: Converter
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Environment:
+        """Return clients and limits as the environment names them."""
+        region = environment["AWS_REGION"]
+        config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+        dynamodb = connect(region)
+        s3 = boto3.client("s3", region_name=region, config=config)
+        sns = boto3.client("sns", region_name=region, config=config)
+        limits = Limits(
+            max_bytes=int(environment["MAX_FILE_BYTES"]),
+            max_uncompressed_bytes=int(environment["MAX_UNCOMPRESSED_BYTES"]),
+            max_line_bytes=int(environment["MAX_LINE_BYTES"]),
+            max_pairs=int(environment["MAX_PAIRS"]),
+        )
+        teller = Teller(s3, sns, environment["ALERTS_TOPIC_ARN"], environment["STAGE"])
+        files = FilesTable(dynamodb, environment["FILES_TABLE"])
+        visits = VisitsTable(dynamodb, environment["VISITS_TABLE"])
+        return cls(s3, Converter(files, visits, teller.tell, limits))
+
+
+ENVIRONMENT = Environment.read(os.environ)
+metrics.set_default_dimensions(stage=os.environ["STAGE"])
+
+
+@logger.inject_lambda_context
+def ingest_file(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 - the logger reads the context
+    """Count the file that S3 announces, once. Raises whatever keeps it from that: Lambda delivers the event again."""
+    for record in event["Records"]:
+        announced = Announced.of(record)
+        if announced.source.key.endswith("/") and announced.size == 0:
+            continue  # A folder, made by hand in the console.
+        result, receipt = ingest(announced, ENVIRONMENT.s3, ENVIRONMENT.converter)
+        _count(result, receipt)
+        logger.info(f"file {result.value}", extra={"file": receipt._asdict()})
+
+
+def _count(result: Result, receipt: Receipt) -> None:
+    names = {
+        Result.INGESTED: "FilesIngested",
+        Result.ALREADY_INGESTED: "FilesAlreadyIngested",
+        Result.REFUSED: "FilesRefused",
+    }
+    values = dict.fromkeys(names.values(), 0) | {names[result]: 1}
+    if result is not Result.ALREADY_INGESTED:
+        values |= {"RowsRead": receipt.rows_read, "RowsRejected": receipt.rows_rejected}
+        values |= {"VisitsCounted": receipt.visits}
+    for name, value in values.items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.flush_metrics()
