@@ -6,6 +6,7 @@ Run as a program it is `make start`. It reaches no AWS account: endpoint and cre
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import signal
@@ -90,7 +91,10 @@ class LocalCloud:
 
     def deploy(self, stage: str) -> str:
         """Deploy serverless.yml and return the address of its API, to which curl and browsers find their way."""
-        self.run("sls", "deploy", "--stage", stage)
+        # Every `sls` packages into the one folder .serverless: two at once would spoil each other's package.
+        with (PROJECT / "serverless.yml").open() as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            self.run("sls", "deploy", "--stage", stage)
         stacks = self.session.client("cloudformation", endpoint_url=self.endpoint)
         outputs = stacks.describe_stacks(StackName=f"visits-{stage}")["Stacks"][0]["Outputs"]
         api_id = next(output["OutputValue"] for output in outputs if output["OutputKey"] == "HttpApiId")
@@ -117,6 +121,7 @@ def running(port: int, state: Path) -> Iterator[LocalCloud]:
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",  # else it listens for MQTT, on all interfaces
         "MINISTACK_REGION": REGION,
         "TMPDIR": str(scratch),
     }
@@ -143,13 +148,13 @@ def running(port: int, state: Path) -> Iterator[LocalCloud]:
 
 def leave_aws() -> None:
     """Close, for this process and all that it starts, every way to an AWS account; put the project's tools on PATH."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "MINISTACK_"))]:
-        del os.environ[name]
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "MINISTACK_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]
     os.environ |= {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1,localhost",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(TOOLS), os.environ.get("PATH", os.defpath)]),
     }
 
@@ -186,7 +191,9 @@ def _start(port: int) -> NoReturn:
         try:
             print(f"Deploying serverless.yml as stage {STAGE}", flush=True)
             api = cloud.deploy(STAGE)
-            print(cloud.run("python", "cli.py", "load", str(SAMPLE.relative_to(PROJECT)), "--stage", STAGE), end="")
+            sample = str(SAMPLE.relative_to(PROJECT))
+            print(f"Dropping {sample} into the inbox", flush=True)
+            print(cloud.run("python", "cli.py", "upload", sample, "--stage", STAGE), end="")
             settings = {**cloud.settings, "VISITS_STAGE": STAGE, "API": api}
             exported = " ".join(f"{name}={value}" for name, value in settings.items())
             print(
@@ -207,7 +214,7 @@ def _start(port: int) -> NoReturn:
 def main() -> None:
     """Start the local cloud, deploy to it, load the sample; run until Ctrl-C."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--port", type=int, default=PORT, choices=range(1, 65536), metavar="PORT")
     port: int = parser.parse_args().port
     leave_aws()
     for signal_number in _ENDING_SIGNALS:

@@ -106,7 +106,7 @@ def test_a_loaded_file_is_served_and_all_is_the_sum(cloud: LocalCloud, api: Api,
 
     said = cloud.run("python", "cli.py", "load", str(file), "--stage", STAGE)
 
-    assert f"{TABLE}: {sum(counts.values()):,} visits in 4,000 counts, 4 events on 1,000 days\n" == said
+    assert f"visits.csv: {sum(counts.values()):,} visits in 4,000 rows\n" == said
     assert [(day, counts[2001, day]) for day in days] == rows(api.get("/visits/2001"))
     totals = [(day, sum(counts[event, day] for event in (2001, 2002, 2003, 2004))) for day in days]
     assert totals == rows(api.get(f"/visits/all?startDate={days[0]}&endDate={days[-1]}"))
@@ -138,14 +138,12 @@ def test_additions_at_once_all_count(cloud_table: VisitsTable, api: Api) -> None
 
 
 @contextmanager
-def function_talks_to(cloud: LocalCloud, endpoint: str) -> Iterator[None]:
-    """Point the deployed function, for a while, to another DynamoDB."""
+def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[None]:
+    """Change, for a while, environment variables of a deployed function."""
     functions = cloud.session.client("lambda", endpoint_url=cloud.endpoint)
-    name = f"visits-{STAGE}-getVisits"
+    name = f"visits-{STAGE}-{function}"
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {**variables, "AWS_ENDPOINT_URL": endpoint}}
-    )
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
     try:
         yield
     finally:
@@ -168,7 +166,7 @@ def test_an_unreachable_dynamodb_is_503_within_the_functions_timeout(
     cloud: LocalCloud, book_api: Api, unused_endpoint: str
 ) -> None:
     """And when it is back, so are the counts."""
-    with function_talks_to(cloud, unused_endpoint):
+    with configured(cloud, "getVisits", AWS_ENDPOINT_URL=unused_endpoint):
         unavailable(book_api)
 
     assert list(BOOK_324.items()) == rows(book_api.get("/visits/324"))
@@ -179,7 +177,7 @@ def test_a_throttling_dynamodb_is_503_within_the_functions_timeout(
 ) -> None:
     """The client asks three times before the function gives up."""
     scripted.replies = [aws_error("ThrottlingException")]
-    with function_talks_to(cloud, scripted.endpoint):
+    with configured(cloud, "getVisits", AWS_ENDPOINT_URL=scripted.endpoint):
         unavailable(book_api)
 
     assert 3 == len(scripted.requests)
@@ -194,7 +192,7 @@ def test_the_command_line_shows_progress_and_a_table_on_a_terminal(cloud: LocalC
 
     progress = on_terminal(cloud, "load", str(file))
     assert "visits.csv ━━" in progress
-    assert "4/4" in progress
+    assert "5/5" in progress
     table = on_terminal(cloud, "query", "324", "--end", "20171002")
     assert "│ 20171002 │          5 │" in table
     assert "│ 2 days   │          8 │" in table
@@ -245,9 +243,15 @@ def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud,
     """A second stage comes and goes beside the first."""
     before = inventory(cloud)
     other = Api(cloud.deploy("other"))
-    cloud.run("python", "cli.py", "add", "324", "20171001", "--stage", "other")
+    cloud.run("python", "cli.py", "add", "324", "20171018", "--stage", "other")
+    cloud.run("python", "cli.py", "upload", str(local_cloud.SAMPLE), "--stage", "other")
+    # A version under a version under a delete marker.
+    s3 = cloud.session.client("s3", endpoint_url=cloud.endpoint)
+    (inbox,) = [name for kind, name in inventory(cloud) - before if kind == "bucket" and "inbox" in name]
+    s3.put_object(Bucket=inbox, Key="incoming/visits.csv", Body=b"")
+    s3.delete_object(Bucket=inbox, Key="incoming/visits.csv")
 
-    assert [(20171001, 1)] == rows(other.get("/visits/324"))
+    assert [*BOOK_324.items(), (20171018, 1)] == rows(other.get("/visits/324"))
     assert inventory(cloud) > before
 
     cloud.run("sls", "remove", "--stage", "other")
@@ -269,6 +273,8 @@ def inventory(cloud: LocalCloud) -> set[tuple[str, str]]:
         | {("role", each["RoleName"]) for each in client("iam").list_roles()["Roles"]}
         | {("log group", each["logGroupName"]) for each in client("logs").describe_log_groups()["logGroups"]}
         | {("api", each["ApiId"]) for each in client("apigatewayv2").get_apis()["Items"]}
+        | {("topic", each["TopicArn"]) for each in client("sns").list_topics()["Topics"]}
+        | {("queue", url) for url in client("sqs").list_queues().get("QueueUrls", [])}
         | {("bucket", each["Name"]) for each in client("s3").list_buckets()["Buckets"]}
         | {
             ("stack", each["StackName"])

@@ -96,7 +96,8 @@ def test_the_functions_time_bounds_the_pages(
     """With 5 s left no further page is begun."""
     monkeypatch.setattr(handler, "TABLE", scripted_table)
     scripted.replies = [
-        Reply(body='{"Items": [], "LastEvaluatedKey": {"EventId": {"S": "324"}, "EventDay": {"N": "20171001"}}}')
+        Reply(body='{"Items": [], "LastEvaluatedKey": {"EventId": {"S": "324"}, "EventDay": {"N": "20171001"}}}'),
+        Reply(body='{"Items": []}'),
     ]
 
     assert 503 == get("324", context=Context(left_ms=5_000))["statusCode"]
