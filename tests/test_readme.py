@@ -25,10 +25,16 @@ START_TIMEOUT_S = 120
 
 @dataclass
 class Started:
-    """A `make start` that has come as far as `API ready`."""
+    """A `make start` that has come as far as `API ready`; `answered` is what its curl was answered then."""
 
     make: subprocess.Popen[str]
     printed: str
+    answered: str = ""
+
+    def curl(self) -> str:
+        """Return the command that it prints to paste."""
+        (command,) = re.findall(r"^  (curl .*)$", self.printed, re.MULTILINE)
+        return str(command)
 
     def settings(self) -> dict[str, str]:
         """Return what the printed `export` line sets."""
@@ -74,8 +80,10 @@ def press_ctrl_c(started: Started) -> list[psutil.Process]:
 def started(free_port: Callable[[], int]) -> Iterator[Started]:
     """The service as `make start` puts it up."""
     running = make_start(free_port())
-    yield running
-    if running.make.poll() is None:
+    try:
+        running.answered = shell(running.curl(), {})
+        yield running
+    finally:
         press_ctrl_c(running)
 
 
@@ -99,13 +107,12 @@ def shell(command: str, settings: dict[str, str]) -> str:
 
 def test_make_start_prints_a_curl_that_answers(started: Started) -> None:
     """Exactly the rows from 2 October on, oldest first."""
-    (command,) = re.findall(r"^  (curl .*)$", started.printed, re.MULTILINE)
     (url,) = re.findall(r"^API ready: (http://\S+)$", started.printed, re.MULTILINE)
 
-    assert f"curl '{url}/visits/324?startDate=20171002'" == command
+    assert f"curl '{url}/visits/324?startDate=20171002'" == started.curl()
     days = [(20171002, 5), (20171010, 2), (20171012, 10), (20171013, 10), (20171014, 6), (20171016, 6), (20171017, 2)]
     objects = ",\n".join(f'{{"EventCount": {count}, "EventDay": {day}, "EventId": "324"}}' for day, count in days)
-    assert f"[\n{objects}\n]\n" == shell(command, {})
+    assert f"[\n{objects}\n]\n" == started.answered
 
 
 def readme_commands() -> list[tuple[str, str]]:
@@ -140,10 +147,21 @@ def test_every_make_target_of_the_documents_exists() -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", documents, re.MULTILINE)) <= targets
 
 
-def test_ctrl_c_leaves_no_process_behind(started: Started) -> None:
+def test_it_listens_on_this_machine_only_and_ctrl_c_leaves_no_process_behind(free_port: Callable[[], int]) -> None:
     """Neither MiniStack nor the Lambda workers that it started; a second `make start` finds the port free."""
-    assert [] == press_ctrl_c(started)
-    assert "Stopped." in started.printed
+    port = free_port()
+    running = make_start(port)
+    family = psutil.Process(running.make.pid).children(recursive=True)
+    listening = {
+        connection.laddr
+        for process in family
+        for connection in process.net_connections()
+        if connection.status == "LISTEN"
+    }
+
+    assert {("127.0.0.1", port)} == listening
+    assert [] == press_ctrl_c(running)
+    assert "Stopped." in running.printed
 
 
 def test_a_taken_port_is_told() -> None:
