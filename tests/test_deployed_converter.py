@@ -265,7 +265,10 @@ def converted_at_once(stack: Stack, sources: list[tuple[Source, str]]) -> tuple[
 
 
 def test_duplicates_watch_instead_of_racing(stack: Stack, cloud_table: VisitsTable) -> None:
-    """Five deliveries at once: the transactions of one, a claim each, and a look every second or two."""
+    """Five deliveries at once: a claim each, the transactions of one, and a look every second or two by the others.
+
+    On a machine that stands still for as long, another may take over: then a few transactions are cancelled.
+    """
     counts = {("8601", 20180101 + day + 100 * month): 1 for month in range(12) for day in range(28)}
     content = HEADER + "".join(f"{event},{day},1\n" for event, day in counts)
     source = Source(stack.inbox, "incoming/watched.csv", "etag")
@@ -276,7 +279,7 @@ def test_duplicates_watch_instead_of_racing(stack: Stack, cloud_table: VisitsTab
     assert Counter({Result.INGESTED: 1, Result.ALREADY_INGESTED: 4}) == Counter(results)
     assert [1] * len(counts) == [row.visits for row in cloud_table.query("8601")]
     assert 5 == calls["PutItem"]
-    assert chunks == calls["TransactWriteItems"]
+    assert chunks <= calls["TransactWriteItems"] <= chunks + 4
     print(f"five deliveries of one file of {chunks} chunks: {dict(calls)}")
 
 
