@@ -110,7 +110,7 @@ _KINDS = {
 
 
 def connect(region: str, max_attempts: int = MAX_ATTEMPTS) -> DynamoDBClient:
-    """Return a client whose every call ends within MAX_CALL_S, retries included.
+    """Return a client that gives a call up within MAX_CALL_S where nothing comes from DynamoDB, retries included.
 
     `AWS_ENDPOINT_URL` and the usual chain of credentials are honoured. Raises RepositoryError where the environment's
     AWS settings make no sense (an unknown profile, a malformed endpoint).
