@@ -28,7 +28,7 @@ from rich.table import Table
 
 from converter import Converter, Report, Result, RulesChanged, Source
 from repository import FilesTable, Receipt, RepositoryError, TableExists, Unavailable, VisitsTable, connect
-from visit_files import Limits
+from visit_files import Limits, rejects_key
 from visits import DayCount, InvalidValue, parse_correction, parse_day, parse_event_id, parse_series_id, to_csv, to_json
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def rejects_of(file: Path) -> Path:
 
 def rejects_in(inbox: str, key: str) -> str:
     """Return where the rejected rows of a delivered file go."""
-    return f"s3://{inbox}/rejected/{key}.jsonl"
+    return f"s3://{inbox}/{rejects_key(key)}"
 
 
 def conclude(name: str, result: Result, receipt: Receipt, rejects: str) -> None:

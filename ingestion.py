@@ -17,16 +17,14 @@ from botocore.exceptions import ClientError
 
 from converter import Converter, Report, Result, Source
 from repository import FilesTable, Receipt, VisitsTable, connect
-from visit_files import Limits
+from visit_files import Limits, rejects_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
     from mypy_boto3_sns import SNSClient
 
-REJECTS_KEY = "rejected/{key}.jsonl"
-
-MAX_KEY_BYTES = 1024 - len(REJECTS_KEY.format(key=""))
+MAX_KEY_BYTES = 1024 - len(rejects_key(""))
 """S3 takes keys of 1,024 bytes, and the rejects of a file need one too."""
 
 
@@ -46,7 +44,7 @@ class Teller:
             file.rejects.seek(0)
             self.s3.put_object(
                 Bucket=receipt.bucket,
-                Key=REJECTS_KEY.format(key=receipt.key),
+                Key=rejects_key(receipt.key),
                 Body=file.rejects,
                 ContentType="application/x-ndjson",
             )
@@ -61,9 +59,7 @@ class Teller:
 def _summary(report: Report) -> str:
     """Return an alert's text: no value of any row, only which rules were broken where."""
     receipt, file = report
-    lines = [
-        f"File: s3://{receipt.bucket}/{receipt.key}",
-    ]
+    lines = [f"File: s3://{receipt.bucket}/{receipt.key}"]
     if receipt.rows_read:
         counted = f"{receipt.rows_read:,} read, {receipt.rows_applied:,} applied, {receipt.rows_rejected:,} rejected"
         lines.append(f"Rows: {counted}")
@@ -73,7 +69,7 @@ def _summary(report: Report) -> str:
         lines += [f"- {reason}" for reason in file.reasons]
         if more := file.rows_rejected - len(file.reasons):
             lines.append(f"- and {more:,} more")
-        lines.append(f"Rejected rows: s3://{receipt.bucket}/{REJECTS_KEY.format(key=receipt.key)}")
+        lines.append(f"Rejected rows: s3://{receipt.bucket}/{rejects_key(receipt.key)}")
     return "\n".join(lines)
 
 

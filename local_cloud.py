@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import boto3
 
@@ -65,10 +65,10 @@ class LocalCloud:
             "AWS_DEFAULT_REGION": REGION,
         }
 
-    @property
-    def session(self) -> boto3.Session:
-        """For clients in this process; each still needs `endpoint_url=cloud.endpoint`."""
-        return boto3.Session("test", "test", region_name=REGION)
+    def client(self, service: Any) -> Any:
+        """Return a client of an AWS service for this process, as MiniStack's root user."""
+        # A session of its own each time: the default one would remember credentials, and is not for several threads.
+        return boto3.Session("test", "test", region_name=REGION).client(service, endpoint_url=self.endpoint)
 
     def run(self, *command: str) -> str:
         """Run a command of the project against this cloud; return what it printed, or raise LocalCloudError."""
@@ -95,10 +95,12 @@ class LocalCloud:
         with (PROJECT / "serverless.yml").open() as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             self.run("sls", "deploy", "--stage", stage)
-        stacks = self.session.client("cloudformation", endpoint_url=self.endpoint)
-        outputs = stacks.describe_stacks(StackName=f"visits-{stage}")["Stacks"][0]["Outputs"]
-        api_id = next(output["OutputValue"] for output in outputs if output["OutputKey"] == "HttpApiId")
-        return f"http://{api_id}.execute-api.localhost:{self.port}"
+        return f"http://{self.outputs(stage)['HttpApiId']}.execute-api.localhost:{self.port}"
+
+    def outputs(self, stage: str) -> Mapping[str, str]:
+        """Return the outputs of a deployed stack."""
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=f"visits-{stage}")["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 @contextmanager

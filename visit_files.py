@@ -25,6 +25,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = tuple(CSV_HEADER.split(","))
 
 
+def rejects_key(key: str) -> str:
+    """Return where the inbox keeps the rejected rows of the file `key`."""
+    return f"rejected/{key}.jsonl"
+
+
 class Limits(NamedTuple):
     """What a file may have at most before it is refused as a whole."""
 

@@ -212,7 +212,7 @@ def api(cloud: LocalCloud) -> Api:
 @pytest.fixture(scope="session")
 def cloud_table(cloud: LocalCloud, api: Api) -> VisitsTable:  # noqa: ARG001 - the table comes with the stack
     """The deployed stack's table, reached as root over HTTP."""
-    return VisitsTable(cloud.session.client("dynamodb", endpoint_url=cloud.endpoint), TABLE)
+    return VisitsTable(cloud.client("dynamodb"), TABLE)
 
 
 @pytest.fixture(scope="session")
@@ -221,3 +221,15 @@ def book_api(api: Api, cloud_table: VisitsTable) -> Api:
     for day, visits in BOOK_324.items():
         cloud_table.add("324", day, visits)
     return api
+
+
+def subscribe(cloud: LocalCloud, topic_arn: str, name: str) -> str:
+    """Make a queue that gets what a topic is told; return its address."""
+    sqs = cloud.client("sqs")
+    url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    cloud.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
+    return url

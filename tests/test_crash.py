@@ -10,9 +10,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
+from conftest import subscribe
 
 import local_cloud
 from local_cloud import LocalCloud
@@ -45,29 +46,15 @@ class Site:
     topic_arn: str
     queue_url: str
 
-    def client(self, service: Any) -> Any:
-        return self.cloud.session.client(service, endpoint_url=self.cloud.endpoint)
-
 
 @pytest.fixture(scope="module")
 def site(cloud: LocalCloud) -> Site:
     """The converter's surroundings on the local cloud, without the function: the tests run it, to kill it."""
-
-    def client(service: Any) -> Any:
-        return cloud.session.client(service, endpoint_url=cloud.endpoint)
-
-    client("s3").create_bucket(
-        Bucket="crash-inbox", CreateBucketConfiguration={"LocationConstraint": local_cloud.REGION}
-    )
-    etag = client("s3").put_object(Bucket="crash-inbox", Key=KEY, Body=FILE)["ETag"].strip('"')
-    topic_arn = client("sns").create_topic(Name="crash-alerts")["TopicArn"]
-    queue_url = client("sqs").create_queue(QueueName="crash-alerts")["QueueUrl"]
-    queue_arn = client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
-    allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
-    client("sqs").set_queue_attributes(
-        QueueUrl=queue_url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [allow]})}
-    )
-    client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn["Attributes"]["QueueArn"])
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="crash-inbox", CreateBucketConfiguration={"LocationConstraint": local_cloud.REGION})
+    etag = s3.put_object(Bucket="crash-inbox", Key=KEY, Body=FILE)["ETag"].strip('"')
+    topic_arn = cloud.client("sns").create_topic(Name="crash-alerts")["TopicArn"]
+    queue_url = subscribe(cloud, topic_arn, "crash-alerts")
     entity = {"key": KEY, "size": len(FILE), "eTag": etag}
     event = {"Records": [{"s3": {"bucket": {"name": "crash-inbox"}, "object": entity}}]}
     return Site(cloud, json.dumps(event), topic_arn, queue_url)
@@ -81,8 +68,8 @@ class Case:
 
     def __init__(self, site: Site, name: str) -> None:
         self.site = site
-        self.visits = VisitsTable(site.client("dynamodb"), f"crash-{name}")
-        self.files = FilesTable(site.client("dynamodb"), f"crash-{name}-files")
+        self.visits = VisitsTable(site.cloud.client("dynamodb"), f"crash-{name}")
+        self.files = FilesTable(site.cloud.client("dynamodb"), f"crash-{name}-files")
         self.visits.create()
         self.files.create()
 
@@ -184,13 +171,13 @@ def test_wherever_it_dies_a_second_delivery_completes_the_first(
 
 def test_every_case_tells_people_of_its_bad_rows(outcomes: dict[tuple[str, int], Outcome], site: Site) -> None:
     """A death between the alert and the end repeats it; none loses it. The rejected rows are there to read."""
-    sqs = site.client("sqs")
+    sqs = site.cloud.client("sqs")
     alerts = 0
     while messages := sqs.receive_message(QueueUrl=site.queue_url, MaxNumberOfMessages=10).get("Messages"):
         alerts += len(messages)
         for message in messages:
             sqs.delete_message(QueueUrl=site.queue_url, ReceiptHandle=message["ReceiptHandle"])
-    rejects = site.client("s3").get_object(Bucket="crash-inbox", Key=f"rejected/{KEY}.jsonl")["Body"].read()
+    rejects = site.cloud.client("s3").get_object(Bucket="crash-inbox", Key=f"rejected/{KEY}.jsonl")["Body"].read()
 
     # Once for the undisturbed run and each case, and once more where the alert was sent and the last chunk was not.
     again = [("inside", 6), ("after", 6), ("lost", 6), ("before", 7)]

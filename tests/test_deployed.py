@@ -118,7 +118,7 @@ def test_forty_thousand_rows_are_answered_whole(cloud: LocalCloud, api: Api, tmp
     file = tmp_path / "visits.csv"
     file.write_text("EventId,EventDay,EventCount\n" + "".join(f"3001,{day},{day % 9}\n" for day in days))
     cloud.run("python", "cli.py", "load", str(file), "--stage", STAGE)
-    client = cloud.session.client("dynamodb", endpoint_url=cloud.endpoint)
+    client = cloud.client("dynamodb")
     first_page = client.query(
         TableName=TABLE, KeyConditionExpression="EventId = :id", ExpressionAttributeValues={":id": {"S": "3001"}}
     )
@@ -140,7 +140,7 @@ def test_additions_at_once_all_count(cloud_table: VisitsTable, api: Api) -> None
 @contextmanager
 def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[None]:
     """Change, for a while, environment variables of a deployed function."""
-    functions = cloud.session.client("lambda", endpoint_url=cloud.endpoint)
+    functions = cloud.client("lambda")
     name = f"visits-{STAGE}-{function}"
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
@@ -222,9 +222,9 @@ def on_terminal(cloud: LocalCloud, *arguments: str) -> str:
 @pytest.mark.usefixtures("api")
 def test_the_functions_role_reads_and_does_not_write(cloud: LocalCloud) -> None:
     """IAM is enforced here, as the same calls with the role's own credentials show."""
-    stacks = cloud.session.client("cloudformation", endpoint_url=cloud.endpoint)
+    stacks = cloud.client("cloudformation")
     role = stacks.describe_stack_resource(StackName=f"visits-{STAGE}", LogicalResourceId="GetVisitsRole")
-    assumed = cloud.session.client("sts", endpoint_url=cloud.endpoint).assume_role(
+    assumed = cloud.client("sts").assume_role(
         RoleArn=f"arn:aws:iam::000000000000:role/{role['StackResourceDetail']['PhysicalResourceId']}",
         RoleSessionName="test",
     )["Credentials"]
@@ -246,7 +246,7 @@ def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud,
     cloud.run("python", "cli.py", "add", "324", "20171018", "--stage", "other")
     cloud.run("python", "cli.py", "upload", str(local_cloud.SAMPLE), "--stage", "other")
     # A version under a version under a delete marker.
-    s3 = cloud.session.client("s3", endpoint_url=cloud.endpoint)
+    s3 = cloud.client("s3")
     (inbox,) = [name for kind, name in inventory(cloud) - before if kind == "bucket" and "inbox" in name]
     s3.put_object(Bucket=inbox, Key="incoming/visits.csv", Body=b"")
     s3.delete_object(Bucket=inbox, Key="incoming/visits.csv")
@@ -263,10 +263,7 @@ def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud,
 
 def inventory(cloud: LocalCloud) -> set[tuple[str, str]]:
     """Return kind and name of whatever a stack of ours can leave behind."""
-
-    def client(service: Any) -> Any:
-        return cloud.session.client(service, endpoint_url=cloud.endpoint)
-
+    client = cloud.client
     return (
         {("table", name) for name in client("dynamodb").list_tables()["TableNames"]}
         | {("function", each["FunctionName"]) for each in client("lambda").list_functions()["Functions"]}

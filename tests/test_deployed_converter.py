@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-import boto3
 import pytest
-from conftest import FILES_TABLE, STAGE, TABLE, Api
+from conftest import FILES_TABLE, STAGE, TABLE, Api, subscribe
 from test_deployed import configured, rows
 
 from converter import Converter, Result, Source
@@ -38,13 +37,10 @@ class Stack:
     failed_events_url: str
     files: FilesTable
 
-    def client(self, service: Any) -> Any:
-        return self.cloud.session.client(service, endpoint_url=self.cloud.endpoint)
-
     def drop(self, key: str, content: str) -> bytes:
         """Put an object into the inbox; return the event that S3 sends of it."""
         body = content.encode()
-        put = self.client("s3").put_object(Bucket=self.inbox, Key=key, Body=body)
+        put = self.cloud.client("s3").put_object(Bucket=self.inbox, Key=key, Body=body)
         entity = {
             "key": quote_plus(key, safe="/"),
             "size": len(body),
@@ -76,23 +72,16 @@ def wait_for[T](look: Callable[[], T | None]) -> T:
 @pytest.fixture(scope="module")
 def stack(cloud: LocalCloud, api: Api) -> Stack:  # noqa: ARG001 - deployed with the API
     """The deployed stack as its outputs name it."""
-    stacks = cloud.session.client("cloudformation", endpoint_url=cloud.endpoint)
-    described = stacks.describe_stacks(StackName=f"visits-{STAGE}")["Stacks"][0]["Outputs"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in described}
-    files = FilesTable(cloud.session.client("dynamodb", endpoint_url=cloud.endpoint), FILES_TABLE)
+    outputs = cloud.outputs(STAGE)
+    files = FilesTable(cloud.client("dynamodb"), FILES_TABLE)
     return Stack(cloud, outputs["InboxName"], outputs["AlertsTopicArn"], outputs["FailedEventsUrl"], files)
 
 
 @pytest.fixture(scope="module")
 def alerts(stack: Stack) -> Iterator[Callable[[str], dict[str, Any]]]:
     """A subscriber to the alerts; returns the one that tells of a key."""
-    sqs = stack.client("sqs")
-    url = sqs.create_queue(QueueName="test-subscriber")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    stack.client("sns").subscribe(TopicArn=stack.topic_arn, Protocol="sqs", Endpoint=arn)
+    sqs = stack.cloud.client("sqs")
+    url = subscribe(stack.cloud, stack.topic_arn, "test-subscriber")
     received: list[dict[str, Any]] = []
 
     def about(key: str) -> dict[str, Any]:
@@ -143,7 +132,7 @@ def test_bad_rows_are_kept_and_a_subscriber_is_told(
         "- line 4: EventId is not a number (ASCII digits)",
         f"Rejected rows: s3://{stack.inbox}/rejected/{key}.jsonl",
     ] == alert["Message"].splitlines()
-    body = stack.client("s3").get_object(Bucket=stack.inbox, Key=f"rejected/{key}.jsonl")["Body"].read()
+    body = stack.cloud.client("s3").get_object(Bucket=stack.inbox, Key=f"rejected/{key}.jsonl")["Body"].read()
     assert [
         {
             "line": 3,
@@ -192,7 +181,7 @@ def test_other_content_under_a_known_name_is_refused_and_a_subscriber_is_told(
 def test_a_file_that_fails_for_good_waits_in_the_queue_and_is_replayed(stack: Stack, api: Api) -> None:
     """After Lambda's own retries; then by the operator, once what was wrong is mended."""
     key = "incoming/unlucky.csv"
-    sqs = stack.client("sqs")
+    sqs = stack.cloud.client("sqs")
 
     def failed() -> dict[str, Any] | None:
         # Seen, and at once visible again.
@@ -221,7 +210,7 @@ def test_one_event_five_times_at_once_counts_once(stack: Stack, api: Api) -> Non
     content += "".join(f"{event},20180201,1\n" for event in range(85000, 85200))
     key = "incoming/five times.csv"
     event = stack.drop(key, content)
-    functions = stack.client("lambda")
+    functions = stack.cloud.client("lambda")
 
     def invoke(_: int) -> dict[str, Any]:
         answer: dict[str, Any] = functions.invoke(FunctionName=f"visits-{STAGE}-ingestFile", Payload=event)
@@ -235,28 +224,17 @@ def test_one_event_five_times_at_once_counts_once(stack: Stack, api: Api) -> Non
     assert [(20180201, 200)] == rows(api.get("/visits/all?startDate=20180201&endDate=20180201"))
 
 
-@dataclass
-class Meter:
-    """Counts the calls that a client makes, retries included."""
-
-    calls: Counter[str]
-
-    def client(self, cloud: LocalCloud) -> Any:
-        client = boto3.Session("test", "test", region_name="eu-west-1").client("dynamodb", endpoint_url=cloud.endpoint)
-        client.meta.events.register("before-send", self._note)
-        return client
-
-    def _note(self, event_name: str, **_: object) -> None:
-        self.calls[event_name.rpartition(".")[2]] += 1
-
-
 def converted_at_once(stack: Stack, sources: list[tuple[Source, str]]) -> tuple[list[Result], Counter[str]]:
-    """Convert files at once, each with a client of its own; return the results, and the calls made together."""
+    """Convert files at once, each with a client of its own; return the results and every call made."""
     calls: Counter[str] = Counter()
+
+    def note(event_name: str, **_: object) -> None:
+        calls[event_name.rpartition(".")[2]] += 1
 
     def convert(source_content: tuple[Source, str]) -> Result:
         source, content = source_content
-        client = Meter(calls).client(stack.cloud)
+        client = stack.cloud.client("dynamodb")
+        client.meta.events.register("before-send", note)
         files, visits = FilesTable(client, FILES_TABLE), VisitsTable(client, TABLE)
         return Converter(files, visits, lambda _: None, Limits()).convert(source, io.BytesIO(content.encode()))[0]
 

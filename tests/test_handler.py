@@ -56,21 +56,25 @@ def test_an_id_longer_than_a_partition_key_is_not_found() -> None:
     assert len(str(response["body"])) < 500
 
 
+@pytest.fixture
+def dynamodb(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, monkeypatch: pytest.MonkeyPatch
+) -> ScriptedDynamoDB:
+    """The DynamoDB of canned answers, as the one that the handler asks."""
+    monkeypatch.setattr(handler, "TABLE", scripted_table)
+    return scripted
+
+
 @pytest.mark.parametrize(
     "reply",
     [aws_error("ThrottlingException"), Reply(503, "<html></html>", "text/html"), Reply(body="{}....", cut=True)],
     ids=["throttled", "5xx", "cut"],
 )
 def test_a_dynamodb_in_trouble_is_503_with_retry_after(
-    scripted: ScriptedDynamoDB,
-    scripted_table: VisitsTable,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    reply: Reply,
+    dynamodb: ScriptedDynamoDB, caplog: pytest.LogCaptureFixture, reply: Reply
 ) -> None:
     """The reason is logged, not told."""
-    monkeypatch.setattr(handler, "TABLE", scripted_table)
-    scripted.replies = [reply]
+    dynamodb.replies = [reply]
 
     response = get("324")
 
@@ -90,33 +94,25 @@ def test_a_dynamodb_in_trouble_is_503_with_retry_after(
     assert "Query on user-visits-test" in caplog.text
 
 
-def test_the_functions_time_bounds_the_pages(
-    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_functions_time_bounds_the_pages(dynamodb: ScriptedDynamoDB) -> None:
     """With 5 s left no further page is begun."""
-    monkeypatch.setattr(handler, "TABLE", scripted_table)
-    scripted.replies = [
+    dynamodb.replies = [
         Reply(body='{"Items": [], "LastEvaluatedKey": {"EventId": {"S": "324"}, "EventDay": {"N": "20171001"}}}'),
         Reply(body='{"Items": []}'),
     ]
 
     assert 503 == get("324", context=Context(left_ms=5_000))["statusCode"]
-    assert 1 == len(scripted.requests)
+    assert 1 == len(dynamodb.requests)
 
 
 @pytest.mark.parametrize(
     "reply", [aws_error("AccessDeniedException"), aws_error("ResourceNotFoundException"), Reply(body='{"Items": [{}]}')]
 )
 def test_anything_else_is_500_with_the_request_id_and_nothing_more(
-    scripted: ScriptedDynamoDB,
-    scripted_table: VisitsTable,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    reply: Reply,
+    dynamodb: ScriptedDynamoDB, caplog: pytest.LogCaptureFixture, reply: Reply
 ) -> None:
     """The log has the stack and the same id."""
-    monkeypatch.setattr(handler, "TABLE", scripted_table)
-    scripted.replies = [reply]
+    dynamodb.replies = [reply]
 
     response = get("324")
 

@@ -246,15 +246,19 @@ def test_the_route_leads_to_the_function(package: Packager) -> None:
     assert "2.0" == dev.resource("HttpApiIntegrationGetVisits")["PayloadFormatVersion"]
 
 
-def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> None:
-    """And may do nothing else; only Lambda may take it on."""
-    role = package("dev").resource("GetVisitsRole")
-
+def statements_of(role: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a role may, which is in one policy of its own; check that Lambda alone may take it on."""
     assert [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}] == role[
         "AssumeRolePolicyDocument"
     ]["Statement"]
     assert {"AssumeRolePolicyDocument", "Policies"} <= set(role) <= {"AssumeRolePolicyDocument", "Policies", "Tags"}
     (policy,) = role["Policies"]
+    statements: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return statements
+
+
+def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> None:
+    """And may do nothing else; only Lambda may take it on."""
     assert [
         {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": {"Fn::GetAtt": ["VisitsTable", "Arn"]}},
         {
@@ -262,19 +266,12 @@ def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> No
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": {"Fn::GetAtt": ["GetVisitsLogGroup", "Arn"]},
         },
-    ] == policy["PolicyDocument"]["Statement"]
+    ] == statements_of(package("dev").resource("GetVisitsRole"))
 
 
 def test_the_converters_role_may_do_what_a_file_needs(package: Packager) -> None:
     """Read the incoming, write the rejected, count, tell, hand a failed event over; only Lambda may take it on."""
     dev = package("dev")
-    role = dev.resource("IngestFileRole")
-
-    assert [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}] == role[
-        "AssumeRolePolicyDocument"
-    ]["Statement"]
-    assert {"AssumeRolePolicyDocument", "Policies"} <= set(role) <= {"AssumeRolePolicyDocument", "Policies", "Tags"}
-    (policy,) = role["Policies"]
     assert [
         {"Effect": "Allow", "Action": "dynamodb:UpdateItem", "Resource": {"Fn::GetAtt": ["VisitsTable", "Arn"]}},
         {
@@ -289,7 +286,7 @@ def test_the_converters_role_may_do_what_a_file_needs(package: Packager) -> None
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": {"Fn::GetAtt": ["IngestFileLogGroup", "Arn"]},
         },
-    ] == policy["PolicyDocument"]["Statement"]
+    ] == statements_of(dev.resource("IngestFileRole"))
 
     inbox = dev.resource("IngestFileInboxPolicy")
     assert [{"Ref": "IngestFileRole"}] == inbox["Roles"]
