@@ -28,8 +28,9 @@ from rich.table import Table
 
 from converter import Converter, Report, Result, RulesChanged, Source
 from repository import FilesTable, Receipt, RepositoryError, TableExists, Unavailable, VisitsTable, connect
+from series import Interval, Rows, Selection
 from visit_files import Limits, rejects_key
-from visits import DayCount, InvalidValue, parse_correction, parse_day, parse_event_id, parse_series_id, to_csv, to_json
+from visits import InvalidValue, parse_correction, parse_day, parse_event_id, parse_series_id, to_csv, to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -138,20 +139,36 @@ def add(stage: Stage, event_id: str, day: int, count: int) -> None:
 @click.argument("event_id", type=Parsed("id", parse_series_id))
 @click.option("--start", type=DAY, help="First day, YYYYMMDD or YYYY-MM-DD.")
 @click.option("--end", type=DAY, help="Last day, inclusive.")
+@click.option("--fill", is_flag=True, help="Show days without visits: 0, or nothing where no data has arrived.")
+@click.option("--interval", type=click.Choice([each.value for each in Interval]), default="day", show_default=True)
 @click.option("--json", "output", flag_value="json", help="As the API answers it.")
 @click.option("--csv", "output", flag_value="csv", help="As a visit file; the default where the output is no terminal.")
 @on_tables
-def query(stage: Stage, event_id: str, start: int | None, end: int | None, output: str | None) -> None:
-    """Show the daily visits of EVENT_ID, or of `all` events together, oldest day first."""
+def query(
+    stage: Stage,
+    event_id: str,
+    start: int | None,
+    end: int | None,
+    *,
+    fill: bool,
+    interval: str,
+    output: str | None,
+) -> None:
+    """Show the visits of EVENT_ID, or of `all` events together, oldest day first."""
     if start is not None and end is not None and end < start:
-        raise click.UsageError(f"--end {end} is before --start {start}")
-    rows = stage.visits.query(event_id, start, end)
+        raise click.UsageError(f"--end {end:08} is before --start {start:08}")
+    rows: dict[int, int | float | None] = {}
+    following: Selection | None = Selection(start, end, fill, Interval(interval))
+    while following:
+        page = stage.visits.series(event_id, following)
+        rows |= page.rows
+        following = page.more
     if output == "json":
-        click.echo(to_json(rows), nl=False)
+        click.echo(to_json(event_id, rows), nl=False)
     elif output == "csv" or not on_terminal():
-        click.echo(to_csv(rows), nl=False)
+        click.echo(to_csv(event_id, rows), nl=False)
     else:
-        Console().print(as_table(event_id, rows))
+        Console().print(as_table(event_id, Interval(interval), rows))
 
 
 @cli.command()
@@ -324,13 +341,13 @@ def progress_bar(name: str) -> Iterator[Callable[[Receipt], None]]:
         yield lambda receipt: progress.update(bar, completed=receipt.chunks_applied, total=receipt.chunks)
 
 
-def as_table(event_id: str, rows: Sequence[DayCount]) -> Table:
+def as_table(event_id: str, interval: Interval, rows: Rows) -> Table:
     """Return a series for the terminal, with its sum below."""
     table = Table("EventDay", title=f"Event {event_id}", show_footer=True)
-    table.columns[0].footer = f"{len(rows):,} days"
-    table.add_column("EventCount", justify="right", footer=f"{sum(row.visits for row in rows):,}")
-    for row in rows:
-        table.add_row(str(row.day), f"{row.visits:,}")
+    table.columns[0].footer = f"{len(rows):,} {interval}s"
+    table.add_column("EventCount", justify="right", footer=f"{sum(visits or 0 for visits in rows.values()):,}")
+    for day, visits in rows.items():
+        table.add_row(f"{day:08}", "" if visits is None else f"{visits:,}")
     return table
 
 

@@ -7,17 +7,24 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
-from http_utils import Event, Problem, Request, Response, read_parameter, read_request, respond
+from http_utils import Event, Problem, Request, Response, link, negotiate, read_parameter, read_request, represent
 from repository import Unavailable, VisitsTable, connect
-from visits import InvalidValue, parse_day, parse_series_id, to_json
+from series import MAX_ROWS, Interval, Selection
+from visits import InvalidValue, parse_choice, parse_day, parse_series_id, parse_whole_number, to_csv, to_json
 
 RETRY_AFTER_S = 5
 """On-demand tables split hot partitions and lost nodes are replaced within seconds to minutes: ask again soon."""
+
+CONTENT_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8; header=present"}
+"""By the value of `format`; the first is the default."""
+
+WRITERS = {"json": to_json, "csv": to_csv}
 
 logger = logging.getLogger(__name__)
 
 # Made while Lambda initialises, which has a whole CPU whatever the function's memory.
 TABLE = VisitsTable(connect(os.environ["AWS_REGION"]), os.environ["VISITS_TABLE"])
+CACHE_CONTROL = os.environ["CACHE_CONTROL"]
 
 
 class Context(Protocol):
@@ -31,7 +38,7 @@ class Context(Protocol):
 
 
 def get_visits(event: Event, context: Context) -> Response:
-    """Answer `GET /visits/{resourceId}`: the event's daily counts from `startDate` to `endDate`, oldest first."""
+    """Answer `GET /visits/{resourceId}`: the event's visits by day or longer interval, as openapi.yml describes."""
     try:
         return _visits(TABLE, read_request(event), lambda: context.get_remaining_time_in_millis() / 1000)
     except Problem as problem:
@@ -47,14 +54,45 @@ def _visits(table: VisitsTable, request: Request, time_left_s: Callable[[], floa
         event_id = parse_series_id(request.resource_id)
     except InvalidValue as error:
         raise Problem(404, f"resourceId {error}", parameter="resourceId") from error
-    start = read_parameter(request, "startDate", parse_day)
-    end = read_parameter(request, "endDate", parse_day)
-    if start is not None and end is not None and end < start:
-        raise Problem(400, f"endDate {end} is before startDate {start}", parameter="endDate")
+    selection = _selection(request)
+    accepted = negotiate(request, CONTENT_TYPES)
+    form = read_parameter(request, "format", lambda text: parse_choice(text, *CONTENT_TYPES)) or accepted
     try:
-        rows = table.query(event_id, start, end, time_left_s)
+        page = table.series(event_id, selection, time_left_s)
     except Unavailable as error:
         logger.warning("%s", error)
         detail = f"The counts cannot be read at the moment; try again in {RETRY_AFTER_S} seconds"
         raise Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)}) from error
-    return respond(200, "application/json", to_json(rows))
+    # What `Accept` asks for by itself needs no parameter.
+    as_asked = {} if form == accepted else {"format": form}
+    links = {"self": _query(selection) | as_asked}
+    if page.more:
+        links["next"] = _query(page.more) | as_asked
+    headers = {"Cache-Control": CACHE_CONTROL, "Link": link(request, links)}
+    return represent(request, CONTENT_TYPES[form], WRITERS[form](event_id, page.rows), headers)
+
+
+def _selection(request: Request) -> Selection:
+    """Return what the query asks for; raise Problem where it makes no sense."""
+    start = read_parameter(request, "startDate", parse_day)
+    end = read_parameter(request, "endDate", parse_day)
+    if start is not None and end is not None and end < start:
+        raise Problem(400, f"endDate {end:08} is before startDate {start:08}", parameter="endDate")
+    fill = read_parameter(request, "fill", lambda text: parse_choice(text, "zero"))
+    interval = read_parameter(request, "interval", lambda text: Interval(parse_choice(text, *Interval)))
+    order = read_parameter(request, "order", lambda text: parse_choice(text, "asc", "desc"))
+    limit = read_parameter(request, "limit", lambda text: parse_whole_number(text, 1, MAX_ROWS))
+    return Selection(start, end, fill == "zero", interval or Interval.DAY, order == "desc", limit or MAX_ROWS)
+
+
+def _query(selection: Selection) -> dict[str, str]:
+    """Return the query that asks for a selection, defaults left out; the inverse of `_selection`."""
+    query = {
+        "startDate": selection.start and f"{selection.start:08}",
+        "endDate": selection.end and f"{selection.end:08}",
+        "fill": selection.fill and "zero",
+        "interval": selection.interval is not Interval.DAY and selection.interval.value,
+        "order": selection.descending and "desc",
+        "limit": selection.limit != MAX_ROWS and str(selection.limit),
+    }
+    return {name: text for name, text in query.items() if text}

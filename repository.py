@@ -20,11 +20,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
+from series import Interval, Page, Reading, Selection
 from visits import ALL_EVENTS, DayCount
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, QueryInputTypeDef, TransactWriteItemTypeDef
+
+    from series import Count, Counts
 
 # A Query is answered in milliseconds, a full page of 1 MB well within a second: what takes longer is lost.
 CONNECT_TIMEOUT_S = 1
@@ -206,37 +209,40 @@ class VisitsTable(_Table):
 
     _KEYS = (("EventId", "S"), ("EventDay", "N"))
 
-    def query(
-        self,
-        event_id: str,
-        start: int | None = None,
-        end: int | None = None,
-        time_left_s: Callable[[], float] = lambda: math.inf,
-    ) -> list[DayCount]:
-        """Return an event's counts from day `start` to day `end` (`YYYYMMDD`, inclusive, None = open), oldest first.
+    def series(self, event_id: str, selection: Selection, time_left_s: Callable[[], float] = lambda: math.inf) -> Page:
+        """Return the first page of the rows of an event, or of `all`, that are selected.
 
-        Whole numbers are int, fractions float. Follows every page, but begins no further one unless `time_left_s()`
-        covers the longest call. Raises Unavailable, Denied, NoTable or RepositoryError; never returns part of a series.
+        One Query, and one more of `all` over the page's days where gaps are to be filled and there are some. (A third,
+        of one item, where `all` has no day there either: is that because nothing was ever loaded?)
+
+        Follows every page of DynamoDB's, but begins no further one unless `time_left_s()` covers the longest call.
+        Raises Unavailable, Denied, NoTable or RepositoryError; never returns part of what was asked for.
         """
-        request = self._query_input(event_id, start, end)
-        rows: list[DayCount] = []
-        while True:
-            with self._own_errors("Query"):
-                page = self._client.query(**request)
-            try:
-                rows += [
-                    DayCount(event_id, int(item["EventDay"]["N"]), _number(item["EventCount"]["N"]))
-                    for item in page["Items"]
-                ]
-            except (KeyError, ValueError, ArithmeticError) as error:
-                raise RepositoryError(
-                    f"Query on {self.name}: event {event_id} is stored or answered wrongly"
-                ) from error
-            if "LastEvaluatedKey" not in page:
-                return rows
-            if (left_s := time_left_s()) < MAX_CALL_S:
-                raise Unavailable(f"Query on {self.name}: {left_s:.1f} s left for the pages after {len(rows):,} rows")
-            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        page = selection.page(self._pages(event_id, selection.reading(), time_left_s))
+        if page.covered is None or not page.has_gaps:
+            return page
+        loaded: list[Counts] = []
+        if event_id == ALL_EVENTS:
+            began = any(visits is not None for visits in page.rows.values())
+        else:
+            self._check(time_left_s)
+            days = Reading(*page.covered, limit=1 if selection.interval is Interval.TOTAL else None)
+            loaded += self._pages(ALL_EVENTS, days, time_left_s)
+            began = any(loaded)
+        if not began:
+            self._check(time_left_s)
+            began = any(self._pages(ALL_EVENTS, Reading(limit=1)))
+        return page.zeroed(selection.interval, loaded if began else None)
+
+    def query(self, event_id: str, start: int | None = None, end: int | None = None) -> dict[int, Count]:
+        """Return an event's visits by day, from day `start` to day `end` (`YYYYMMDD`, inclusive, None = open).
+
+        Whole numbers are int, fractions float; the oldest day comes first. Raises as `series` does.
+        """
+        counts: dict[int, Count] = {}
+        for page in self._pages(event_id, Reading(start, end)):
+            counts |= page
+        return counts
 
     def add(self, event_id: str, day: int, count: int) -> None:
         """Add `count`, which may be negative, to an event's day and to that day's `all`, both or neither.
@@ -271,6 +277,38 @@ class VisitsTable(_Table):
                 "ExpressionAttributeValues": {":count": {"N": str(row.visits)}},
             }
         }
+
+    def _pages(
+        self, event_id: str, reading: Reading, time_left_s: Callable[[], float] = lambda: math.inf
+    ) -> Iterator[dict[int, Count]]:
+        """Yield the counts of an event as DynamoDB does: at most 1 MB in one answer."""
+        request = self._query_input(event_id, reading.start, reading.end)
+        if reading.descending:
+            request["ScanIndexForward"] = False
+        left = reading.limit
+        while True:
+            if left is not None:
+                request["Limit"] = left
+            with self._own_errors("Query"):
+                page = self._client.query(**request)
+            try:
+                counts = {int(item["EventDay"]["N"]): _number(item["EventCount"]["N"]) for item in page["Items"]}
+            except (KeyError, ValueError, ArithmeticError) as error:
+                raise RepositoryError(
+                    f"Query on {self.name}: event {event_id} is stored or answered wrongly"
+                ) from error
+            yield counts
+            if left is not None:
+                left -= len(counts)
+            if "LastEvaluatedKey" not in page or left == 0:
+                return
+            self._check(time_left_s)
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _check(self, time_left_s: Callable[[], float]) -> None:
+        """Raise Unavailable unless there is time for another Query."""
+        if (left_s := time_left_s()) < MAX_CALL_S:
+            raise Unavailable(f"Query on {self.name}: {left_s:.1f} s left, too few to ask for more")
 
     def _query_input(self, event_id: str, start: int | None, end: int | None) -> QueryInputTypeDef:
         condition = "EventId = :event"

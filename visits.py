@@ -1,7 +1,7 @@
 """The service's vocabulary: what an event's id, a day and a count are, and how each is read from text and written."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -98,9 +98,7 @@ def parse_day_or_time(text: str) -> int:
 
 def parse_count(text: str, minimum: int = 0) -> int:
     """Return a whole number from `minimum` to MAX_COUNT; else raise InvalidValue."""
-    if not _WHOLE_NUMBER.fullmatch(text) or not minimum <= (count := int(text)) <= MAX_COUNT:
-        raise InvalidValue(text, f"is not a whole number from {minimum:,} to {MAX_COUNT:,}")
-    return count
+    return parse_whole_number(text, minimum, MAX_COUNT)
 
 
 def parse_correction(text: str) -> int:
@@ -108,18 +106,35 @@ def parse_correction(text: str) -> int:
     return parse_count(text, -MAX_COUNT)
 
 
-def to_json(rows: Iterable[DayCount]) -> str:
-    """Return the rows as a JSON array, one object a line."""
+def parse_whole_number(text: str, minimum: int, maximum: int) -> int:
+    """Return a whole number from `minimum` to `maximum`, of at most 13 digits; else raise InvalidValue."""
+    if not _WHOLE_NUMBER.fullmatch(text) or not minimum <= (number := int(text)) <= maximum:
+        raise InvalidValue(text, f"is not a whole number from {minimum:,} to {maximum:,}")
+    return number
+
+
+def parse_choice(text: str, *choices: str) -> str:
+    """Return `text` if it is one of the choices, letter by letter; else raise InvalidValue."""
+    if text not in choices:
+        *others, last = choices
+        raise InvalidValue(text, "is not " + " or ".join(filter(None, [", ".join(others), last])))
+    return text
+
+
+def to_json(event_id: str, rows: Mapping[int, int | float | None]) -> str:
+    """Return a series, days with their visits, as a JSON array, one object a line."""
     # An event's id needs no escaping (digits or `all`), and int and float print as JSON has them.
     objects = ",\n".join(
-        f'{{"EventCount": {row.visits}, "EventDay": {row.day}, "EventId": "{row.event_id}"}}' for row in rows
+        f'{{"EventCount": {"null" if visits is None else visits}, "EventDay": {day}, "EventId": "{event_id}"}}'
+        for day, visits in rows.items()
     )
     return f"[\n{objects}\n]\n" if objects else "[]\n"
 
 
-def to_csv(rows: Iterable[DayCount]) -> str:
-    """Return the rows as CSV with a header, one row a line."""
-    return "".join([f"{CSV_HEADER}\n", *(f"{row.event_id},{row.day},{row.visits}\n" for row in rows)])
+def to_csv(event_id: str, rows: Mapping[int, int | float | None]) -> str:
+    """Return a series, days with their visits, as CSV with a header, one row a line."""
+    lines = (f"{event_id},{day:08},{'' if visits is None else visits}\n" for day, visits in rows.items())
+    return "".join([f"{CSV_HEADER}\n", *lines])
 
 
 def _is_digits(text: str) -> bool:

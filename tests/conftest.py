@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
+import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,6 +38,7 @@ os.environ |= {
     "AWS_REGION": local_cloud.REGION,
     "STAGE": STAGE,
     "VISITS_TABLE": TABLE,
+    "CACHE_CONTROL": "public, max-age=60",
     "FILES_TABLE": FILES_TABLE,
     "ALERTS_TOPIC_ARN": f"arn:aws:sns:{local_cloud.REGION}:123456789012:visits-alerts-{STAGE}",
     "MAX_FILE_BYTES": "1000000",
@@ -156,7 +162,28 @@ class Answer:
     body: bytes
 
     def json(self) -> object:
-        return json.loads(self.body)
+        return json.loads(self.text())
+
+    def text(self) -> str:
+        body = gzip.decompress(self.body) if self.headers["Content-Encoding"] == "gzip" else self.body
+        return body.decode()
+
+    def links(self) -> dict[str, str]:
+        """Return the targets of the `Link` header by their relation."""
+        return {relation: target for target, relation in re.findall(r'<([^>]*)>; rel="(\w+)"', self.headers["Link"])}
+
+
+def rows(answer: Answer) -> list[tuple[int, int | None]]:
+    """Return a series as (day, count)."""
+    assert 200 == answer.status
+    assert "application/json" == answer.headers["Content-Type"]
+    body: Any = answer.json()
+    return [(row["EventDay"], row["EventCount"]) for row in body]
+
+
+def calendar(first: date, count: int) -> list[int]:
+    """Return `count` days from `first` on, as YYYYMMDD."""
+    return [int(f"{first + timedelta(n):%Y%m%d}") for n in range(count)]
 
 
 @dataclass(frozen=True)
@@ -165,12 +192,12 @@ class Api:
 
     url: str
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         parts = urlsplit(self.url)
         # The API is told by its Host; not every resolver knows that *.localhost is this machine.
         connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)
         try:
-            connection.request("GET", path, headers={"Host": parts.netloc})
+            connection.request("GET", path, headers={"Host": parts.netloc, **(headers or {})})
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:
@@ -221,6 +248,19 @@ def book_api(api: Api, cloud_table: VisitsTable) -> Api:
     for day, visits in BOOK_324.items():
         cloud_table.add("324", day, visits)
     return api
+
+
+@contextmanager
+def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[None]:
+    """Change, for a while, environment variables of a deployed function."""
+    functions = cloud.client("lambda")
+    name = f"visits-{STAGE}-{function}"
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
+    try:
+        yield
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
 def subscribe(cloud: LocalCloud, topic_arn: str, name: str) -> str:

@@ -84,8 +84,8 @@ def test_add_counts_one_or_as_many_as_told(table: VisitsTable, capsys: pytest.Ca
     cli.main(["add", "324", "2017-10-01", "--count", "2"])
     cli.main(["add", "324", "20171001", "--count", "-1"])
 
-    assert [("324", 20171001, 2)] == table.query("324")
-    assert [("all", 20171001, 2)] == table.query("all")
+    assert {20171001: 2} == table.query("324")
+    assert {20171001: 2} == table.query("all")
     assert [
         "user-visits-test: +1 for event 324 on 20171001",
         "user-visits-test: +2 for event 324 on 20171001",
@@ -150,8 +150,8 @@ def test_load_counts_a_file(
 
     cli.main(["load", str(file)])
 
-    assert [("324", 20171001, 7), ("324", 20171002, 5)] == table.query("324")
-    assert [("all", 20171001, 8), ("all", 20171002, 5)] == table.query("all")
+    assert {20171001: 7, 20171002: 5} == table.query("324")
+    assert {20171001: 8, 20171002: 5} == table.query("all")
     assert ("visits.csv: 13 visits in 4 rows\n", "") == capsys.readouterr()
     assert [("done", 4, 4, 0, 13)] == [
         (receipt.status, receipt.rows_read, receipt.rows_applied, receipt.rows_rejected, receipt.visits)
@@ -173,8 +173,8 @@ def test_load_counts_nothing_of_a_file_that_was_loaded(
     cli.main(["load", str(visit_file(elsewhere, f"{HEADER}324,20171001,3\n"))])
 
     assert re.fullmatch(r"visits\.csv: already ingested 20\S+, nothing counted\n", capsys.readouterr().out)
-    assert [("324", 20171001, 3)] == table.query("324")
-    assert [("all", 20171001, 3)] == table.query("all")
+    assert {20171001: 3} == table.query("324")
+    assert {20171001: 3} == table.query("all")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_load_counts_other_content_or_another_name(
 
     cli.main(["load", str(visit_file(tmp_path, content, name))])
 
-    assert [("324", 20171001, 7)] == table.query("324")
+    assert {20171001: 7} == table.query("324")
     assert f"{name}: 4 visits in 1 rows" == capsys.readouterr().out.splitlines()[-1]
 
 
@@ -209,7 +209,7 @@ def test_load_sets_bad_rows_aside(table: VisitsTable, tmp_path: Path, capsys: py
         )
         == failed
     )
-    assert [("all", 20171001, 7)] == table.query("all")
+    assert {20171001: 7} == table.query("all")
     assert [(3, "324,20171399,3"), (4, "324,20171002,-1")] == [
         (row["line"], row["text"]) for row in map(json.loads, rejects.read_text().splitlines())
     ]
@@ -229,7 +229,7 @@ def test_load_again_repeats_that_rows_were_rejected(
     assert 1 == failed.code
     assert "nothing counted" in failed.out[0]
     assert "1 of 2 rows of visits.csv are rejected" in failed.err[0]
-    assert [("324", 20171001, 3)] == table.query("324")
+    assert {20171001: 3} == table.query("324")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_load_counts_nothing_of_a_refused_file(
     for _ in range(2):
         assert (1, f"visits.csv {reason}; nothing of it is counted") == refused(capsys, "load", str(file))
 
-    assert [] == table.query("all")
+    assert {} == table.query("all")
     assert [("refused", reason)] == [(receipt.status, receipt.reason) for receipt in files.every()]
 
 
@@ -289,15 +289,15 @@ def test_a_load_that_was_interrupted_is_finished_by_the_next(
         patch.setattr(FilesTable, "apply", interrupted)
         failed = ended(capsys, "load", str(file))
         assert (1, [], f"error: {said}") == (failed.code, failed.out, failed.err[-1])
-    assert 98 * applied == sum(row.visits for row in table.query("all"))
+    assert 98 * applied == sum(table.query("all").values())
 
     # Nobody else is at it.
     monkeypatch.setattr(cli, "Converter", functools.partial(Converter, patience_s=0))
     cli.main(["load", str(file)])
 
     assert "visits.csv: 250 visits in 250 rows\n" == capsys.readouterr().out
-    assert [("all", 20171001, 250)] == table.query("all")
-    assert [1] * 250 == [row.visits for event in range(250) for row in table.query(str(event))]
+    assert {20171001: 250} == table.query("all")
+    assert [1] * 250 == [count for event in range(250) for count in table.query(str(event)).values()]
 
 
 @pytest.mark.usefixtures("files")
@@ -324,7 +324,7 @@ def test_load_without_a_table_of_receipts_counts_nothing(
 
     assert 1 == code
     assert message.startswith("PutItem on visit-files-test: ResourceNotFoundException")
-    assert [] == table.query("all")
+    assert {} == table.query("all")
 
 
 RECEIPTS = [
@@ -552,7 +552,7 @@ def test_upload_drops_a_file_and_waits_for_its_receipt(
 
     assert (f"{key}: 7 visits in 2 rows\n", "") == capsys.readouterr()
     assert content.encode() == inbox.stack.content(key)
-    assert [("all", 20171001, 7)] == inbox.visits.query("all")
+    assert {20171001: 7} == inbox.visits.query("all")
 
 
 def test_upload_waits_until_every_chunk_is_applied(
@@ -598,7 +598,7 @@ def test_upload_of_a_refused_file_is_one_line_with_the_reason(
     assert (1, "incoming/visits.csv has no row; nothing of it is counted") == refused(
         capsys, "upload", str(visit_file(tmp_path, HEADER))
     )
-    assert [] == inbox.visits.query("all")
+    assert {} == inbox.visits.query("all")
 
 
 @pytest.mark.parametrize("status", ["applying", "done"])
@@ -649,7 +649,7 @@ def test_upload_of_what_was_begun_has_it_finished(
     cli.main(["upload", str(visit_file(tmp_path, content))])
 
     assert capsys.readouterr().out.startswith("incoming/visits.csv: 3 visits in ")
-    assert [("324", 20171001, 3)] == inbox.visits.query("324")
+    assert {20171001: 3} == inbox.visits.query("324")
 
 
 @pytest.mark.usefixtures("stack")
@@ -834,6 +834,27 @@ def test_query_prints_json_as_the_api_and_csv_as_a_visit_file(
 
     cli.main(arguments)
     assert csv == capsys.readouterr().out
+
+
+def test_query_sums_up_and_shows_gaps(book_table: VisitsTable, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the API does: 0 where some event was visited, nothing where none was."""
+    book_table.add("325", 20171003, 9)
+
+    cli.main(["query", "324", "--start", "20171002", "--end", "20171004", "--fill"])
+    assert f"{HEADER}324,20171002,5\n324,20171003,0\n324,20171004,\n" == capsys.readouterr().out
+
+    cli.main(["query", "324", "--interval", "week"])
+    assert f"{HEADER}324,20170925,3\n324,20171002,5\n324,20171009,28\n324,20171016,8\n" == capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("book_table")
+def test_query_shows_more_than_one_page_of_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody pages through a file."""
+    cli.main(["query", "324", "--start", "1990-01-01", "--end", "2017-10-17", "--fill", "--json"])
+
+    rows = json.loads(capsys.readouterr().out)
+    assert (10_152, 19900101, 20171017) == (len(rows), rows[0]["EventDay"], rows[-1]["EventDay"])
+    assert 44 == sum(row["EventCount"] or 0 for row in rows)
 
 
 def test_query_prints_a_table_on_a_terminal(

@@ -95,7 +95,7 @@ class Case:
 
     def state(self) -> State:
         """Return every count, and the receipts without their times."""
-        counts = {(row.event_id, row.day): row.visits for event in (*EVENTS, "all") for row in self.visits.query(event)}
+        counts = {(event, day): count for event in (*EVENTS, "all") for day, count in self.visits.query(event).items()}
         return counts, [receipt._replace(began_at="", ended_at="") for receipt in self.files.every()]
 
 

@@ -1,10 +1,24 @@
 """API Gateway's events in, responses out."""
 
+import base64
+import gzip
 import json
+from collections.abc import Mapping
 
 import pytest
 
-from http_utils import Event, Problem, Request, read_parameter, read_request, respond
+from http_utils import (
+    Event,
+    Problem,
+    Request,
+    Response,
+    link,
+    negotiate,
+    read_parameter,
+    read_request,
+    represent,
+    respond,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +82,8 @@ def test_a_problem_is_rfc_9457_and_repeats_its_detail_as_message() -> None:
     assert {
         "Content-Type": "application/problem+json",
         "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "ETag, Link, Retry-After",
+        "Cache-Control": "no-store",
         "Retry-After": "1",
     } == response["headers"]
     assert {
@@ -83,6 +99,203 @@ def test_any_page_may_read_any_answer() -> None:
     """CORS: the API knows no cookies."""
     assert {
         "statusCode": 200,
-        "headers": {"Content-Type": "text/plain", "Access-Control-Allow-Origin": "*"},
+        "headers": {
+            "Content-Type": "text/plain",
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Expose-Headers": "ETag, Link, Retry-After",
+        },
         "body": "hello",
+        "isBase64Encoded": False,
     } == respond(200, "text/plain", "hello")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"rawPath": "/visits/324", "headers": {"accept": "text/csv", "if-none-match": '"a", "b"'}},
+        {
+            "path": "/visits/324",
+            "headers": {"Accept": "text/csv", "If-None-Match": '"b"'},
+            "multiValueHeaders": {"Accept": ["text/csv"], "If-None-Match": ['"a"', '"b"']},
+        },
+        {"path": "/visits/324", "headers": {"ACCEPT": "text/csv", "If-none-match": '"a", "b"'}},
+    ],
+)
+def test_headers_are_known_by_their_name_in_lower_case(event: Event) -> None:
+    """Both payload formats, repeated headers included."""
+    assert {"accept": "text/csv", "if-none-match": '"a", "b"'} == read_request(event).headers
+
+
+@pytest.mark.parametrize(
+    ("event", "accepted"),
+    [
+        ({"version": "2.0", "headers": {"accept-encoding": "gzip"}}, {"accept-encoding": "gzip"}),
+        ({"version": "1.0", "headers": {"Accept-Encoding": "gzip"}}, {"accept-encoding": "gzip"}),
+        ({"headers": {"Accept-Encoding": "gzip"}}, {}),
+    ],
+)
+def test_a_rest_api_is_sent_nothing_compressed(event: Event, accepted: dict[str, str]) -> None:
+    """It hands base64 on undecoded unless it is set up for it; its events alone have no version."""
+    assert accepted == read_request(event).headers
+
+
+@pytest.mark.parametrize(
+    ("event", "path"),
+    [
+        ({"rawPath": "/visits/324", "requestContext": {"http": {"path": "/visits/324"}}}, "/visits/324"),
+        ({"rawPath": "/dev/visits/324"}, "/dev/visits/324"),
+        ({"path": "/visits/324", "requestContext": {"path": "/prod/visits/324"}}, "/prod/visits/324"),
+        ({"path": "/visits/324"}, "/visits/324"),
+        ({"pathParameters": {"resourceId": "324"}, "rawPath": "/visits/%33%32%34"}, "/visits/324"),
+    ],
+)
+def test_the_path_is_the_clients_with_what_a_stage_or_a_domain_puts_in_front(event: Event, path: str) -> None:
+    """Links lead there."""
+    assert path == read_request(event).path
+
+
+@pytest.mark.parametrize(
+    ("path", "targets", "header"),
+    [
+        ("/visits/324", {"self": {}}, '</visits/324>; rel="self"'),
+        (
+            "/visits/324",
+            {"self": {"limit": "2"}, "next": {"startDate": "20171003", "limit": "2"}},
+            '</visits/324?limit=2>; rel="self", </visits/324?startDate=20171003&limit=2>; rel="next"',
+        ),
+        ('/a b/>; rel="evil/324', {"self": {}}, '</a%20b/%3E%3B%20rel%3D%22evil/324>; rel="self"'),
+        (
+            "/a\r\nSet-Cookie: b/324",
+            {"self": {"a": "ü\r\n>"}},
+            '</a%0D%0ASet-Cookie%3A%20b/324?a=%C3%BC%0D%0A%3E>; rel="self"',
+        ),
+    ],
+)
+def test_a_link_leads_to_the_same_path_with_another_query(
+    path: str, targets: dict[str, dict[str, str]], header: str
+) -> None:
+    """Whatever the path holds, it ends neither the target nor the header."""
+    assert header == link(Request("324", {}, path=path), targets)
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        (None, "json"),
+        ("", "json"),
+        ("*/*", "json"),
+        ("application/json", "json"),
+        ("text/csv", "csv"),
+        ("TEXT/CSV; charset=utf-8", "csv"),
+        ("text/*", "csv"),
+        ("application/json;q=0.5, text/csv", "csv"),
+        ("application/json, text/csv;q=0.999", "json"),
+        ("application/json;q=0.5, text/csv;q=0.501", "csv"),
+        ("text/csv, application/json", "json"),
+        ("*/*, text/csv", "csv"),
+        ("*/*;q=0.8, text/csv;q=0.7", "json"),
+        ("application/json;q=0, */*", "csv"),
+        ("application/json;q=0, text/csv;q=0", "json"),
+        ("text/csv;q=0, */*;q=0.1", "json"),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, image/webp, */*;q=0.8", "json"),
+        ("application/json;q=0.9,text/plain", "json"),
+        ("image/png", "json"),
+        ("text/csv;q=2", "json"),
+        ("text/csv;q=high, application/json;q=0.1", "json"),
+        ("text/csv;header=present;q=0.9, application/json;q=0.8", "csv"),
+        (";,;q=1,,q", "json"),
+    ],
+)
+def test_accept_decides_by_weight_then_by_precision_then_ours_comes_first(accept: str | None, chosen: str) -> None:
+    """RFC 9110, 12.5.1; what nobody accepts is answered all the same."""
+    request = Request("324", {}, {} if accept is None else {"accept": accept})
+
+    assert chosen == negotiate(request, {"json": "application/json", "csv": "text/csv; charset=utf-8"})
+
+
+LONG = "0123456789" * 140
+HEADERS = {"Cache-Control": "public, max-age=60", "Link": '</visits/324>; rel="self"'}
+
+
+def answer(body: str, headers: Mapping[str, str] = HEADERS, **given: str) -> Response:
+    """Return the answer to a GET with headers, of which `_` stands for `-`."""
+    request = Request("324", {}, {name.replace("_", "-"): value for name, value in given.items()})
+    return represent(request, "text/plain", body, headers)
+
+
+def header(response: Response, name: str) -> str | None:
+    headers = response["headers"]
+    assert isinstance(headers, dict)
+    value: str | None = headers.get(name)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "compressed"),
+    [
+        ("gzip", True),
+        ("GZip", True),
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        ("br, gzip", True),
+        ("*", True),
+        ("*;q=0.1", True),
+        ("gzip, identity", True),
+        ("identity;q=0.5, gzip;q=0.5", True),
+        ("gzip;q=0.001", True),
+        ("", False),
+        ("br", False),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0, *", False),
+        ("*;q=0", False),
+        ("identity, gzip;q=0.5", False),
+        ("gzip;q=1.5", False),
+    ],
+)
+def test_a_long_body_is_compressed_where_that_is_accepted_and_preferred(accept_encoding: str, compressed: bool) -> None:
+    """By weight (RFC 9110, 12.5.3); decompressed it is the same."""
+    response = answer(LONG, accept_encoding=accept_encoding)
+
+    assert compressed == response["isBase64Encoded"] == (header(response, "Content-Encoding") == "gzip")
+    body = str(response["body"])
+    assert LONG == (gzip.decompress(base64.b64decode(body)).decode() if compressed else body)
+
+
+def test_a_short_body_is_compressed_only_where_it_must_be() -> None:
+    """1,400 bytes fit into a packet as they are."""
+    assert not answer(LONG[1:], accept_encoding="gzip")["isBase64Encoded"]
+    assert answer(LONG[1:], accept_encoding="gzip, identity;q=0")["isBase64Encoded"]
+    assert answer(LONG[1:], accept_encoding="gzip, *;q=0")["isBase64Encoded"]
+
+
+def test_the_entity_tag_is_of_the_text_and_the_links() -> None:
+    """Weak, so that it may be the same compressed or not."""
+    tag = header(answer(LONG), "ETag")
+
+    assert tag
+    assert tag.startswith('W/"')
+    assert tag == header(answer(LONG, accept_encoding="gzip"), "ETag")
+    assert tag != header(answer(LONG + "."), "ETag")
+    assert tag != header(answer(LONG, {**HEADERS, "Link": '</visits/324>; rel="self", <…>; rel="next"'}), "ETag")
+
+
+@pytest.mark.parametrize("known", ["{weak}", "{strong}", '"a", {weak}', '"a,b" ,{strong}, W/"c"', "*", " * "])
+def test_what_the_client_has_is_304(known: str) -> None:
+    """Compared weakly (RFC 9110, 13.1.2), and answered with what a 200 would have told a cache."""
+    full = answer(LONG, accept_encoding="gzip")
+    weak = header(full, "ETag") or ""
+
+    response = answer(LONG, if_none_match=known.format(weak=weak, strong=weak.removeprefix("W/")))
+
+    assert (304, "", False) == (response["statusCode"], response["body"], response["isBase64Encoded"])
+    for name in ("ETag", "Vary", "Cache-Control", "Link", "Access-Control-Allow-Origin", "Content-Type"):
+        assert header(full, name) == header(response, name)
+    assert header(response, "Content-Encoding") is None
+
+
+@pytest.mark.parametrize("known", ["", '"a"', 'W/"a", "b"', "{bare}", '"*"', '"x{bare}"', '"{bare}'])
+def test_what_the_client_does_not_have_is_200(known: str) -> None:
+    """A tag is what stands in quotes, and all of that."""
+    bare = (header(answer(LONG), "ETag") or "").removeprefix("W/").strip('"')
+
+    assert 200 == answer(LONG, if_none_match=known.format(bare=bare))["statusCode"]

@@ -181,7 +181,7 @@ def intervention() -> Iterator[Intervention]:
 
 def sums(table: VisitsTable) -> dict[tuple[str, int], int | float]:
     """Return every count, `all` included."""
-    return {(row.event_id, row.day): row.visits for event in ("300", "324", ALL_EVENTS) for row in table.query(event)}
+    return {(event, day): count for event in ("300", "324", ALL_EVENTS) for day, count in table.query(event).items()}
 
 
 GOOD_SUMS = {

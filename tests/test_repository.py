@@ -29,6 +29,7 @@ from repository import (
     VisitsTable,
     connect,
 )
+from series import Interval, Selection
 from visits import ALL_EVENTS, DayCount
 
 
@@ -65,19 +66,179 @@ def test_a_query_returns_the_range_with_both_ends_oldest_first(
     """Either end may be open."""
     book_table.add("325", 20171012, 99)
 
-    assert [DayCount("324", day, BOOK_324[day]) for day in days] == book_table.query("324", start, end)
+    assert [(day, BOOK_324[day]) for day in days] == list(book_table.query("324", start, end).items())
 
 
 def test_every_page_is_followed(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
     """DynamoDB ends a page at 1 MB, an empty one included."""
     scripted.replies = [page(item(20171001, "3"), last=20171001), page(last=20171002), page(item(20171003, "4"))]
 
-    assert [("324", 20171001, 3), ("324", 20171003, 4)] == scripted_table.query("324")
+    assert [(20171001, 3), (20171003, 4)] == list(scripted_table.query("324").items())
     assert [
         None,
         {"EventId": {"S": "324"}, "EventDay": {"N": "20171001"}},
         {"EventId": {"S": "324"}, "EventDay": {"N": "20171002"}},
     ] == [request.get("ExclusiveStartKey") for request in scripted.requests]
+
+
+@pytest.mark.parametrize(
+    ("selection", "asked"),
+    [
+        (Selection(20171001, 20171031), {"Limit": 10_001}),
+        (Selection(limit=5), {"Limit": 6}),
+        (Selection(limit=5, descending=True), {"Limit": 6, "ScanIndexForward": False}),
+        (Selection(interval=Interval.WEEK, limit=2), {"Limit": 15}),
+        (Selection(interval=Interval.TOTAL), {}),
+        (Selection(20171001, interval=Interval.TOTAL, descending=True), {}),
+    ],
+)
+def test_a_plain_request_is_one_query_that_dynamodb_orders_and_limits(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, selection: Selection, asked: dict[str, object]
+) -> None:
+    """Nothing is read that the rows, and whether there are more, do not need."""
+    scripted.replies = [page(item(20171002, "3"))]
+
+    assert [3] == list(scripted_table.series("324", selection).rows.values())
+    (request,) = scripted.requests
+    assert asked == {name: request[name] for name in ("Limit", "ScanIndexForward") if name in request}
+
+
+def test_the_limit_holds_over_dynamodbs_pages(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
+    """What is left of it is asked of the next; when nothing is left, no more is asked."""
+    scripted.replies = [
+        page(item(20171001, "1"), item(20171002, "2"), last=20171002),
+        page(item(20171003, "3"), last=20171003),
+        page(item(20171004, "4"), last=20171004),
+    ]
+
+    found = scripted_table.series("324", Selection(limit=3))
+
+    assert {20171001: 1, 20171002: 2, 20171003: 3} == found.rows
+    assert Selection(20171004, limit=3) == found.more
+    assert [4, 2, 1] == [request["Limit"] for request in scripted.requests]
+
+
+def asked(scripted: ScriptedDynamoDB) -> list[tuple[str, str | None, str | None, object]]:
+    """Return of each Query whose series, from which day to which, and how many of its items."""
+    found = []
+    for request in scripted.requests:
+        values = request["ExpressionAttributeValues"]
+        assert isinstance(values, dict)
+        bounds = (values.get(name, {}).get("N") for name in (":start", ":end"))
+        found.append((values[":event"]["S"], *bounds, request.get("Limit")))
+    return found
+
+
+OCTOBER = Selection(20171001, 20171004, fill=True)
+
+
+def test_gaps_are_filled_by_one_more_query_of_all_over_the_same_days(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
+) -> None:
+    """A day that is in `all` is 0, one that is not is None."""
+    scripted.replies = [page(item(20171002, "5")), page(item(20171002, "9"), item(20171003, "4"))]
+
+    rows = scripted_table.series("324", OCTOBER).rows
+
+    assert [(20171001, None), (20171002, 5), (20171003, 0), (20171004, None)] == list(rows.items())
+    assert [("324", "20171001", "20171004", None), ("all", "20171001", "20171004", None)] == asked(scripted)
+
+
+def test_an_open_range_asks_all_for_the_days_of_the_page_only(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
+) -> None:
+    """The range ends with the series' own first and last day, or with the page."""
+    scripted.replies = [page(item(20171002, "5"), item(20171004, "6"), item(20171009, "7")), page(item(20171002, "9"))]
+
+    rows = scripted_table.series("324", Selection(fill=True, limit=3)).rows
+
+    assert {20171002: 5, 20171003: None, 20171004: 6} == rows
+    assert [("324", None, None, 4), ("all", "20171002", "20171004", None)] == asked(scripted)
+
+
+def test_where_there_is_no_gap_nothing_more_is_asked(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
+    """An interval with a count has no need of `all`, whatever its other days are."""
+    scripted.replies = [page(item(20171002, "5"), item(20171003, "0"))]
+
+    assert {20171002: 5, 20171003: 0} == scripted_table.series("324", Selection(fill=True)).rows
+    assert {20171001: 5} == scripted_table.series("324", OCTOBER._replace(interval=Interval.MONTH)).rows
+    assert 2 == len(scripted.requests)
+
+
+def test_gaps_of_all_are_days_not_loaded(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
+    """It is its own answer to what was loaded."""
+    scripted.replies = [page(item(20171002, "5"))]
+
+    rows = scripted_table.series(ALL_EVENTS, OCTOBER).rows
+
+    assert {20171001: None, 20171002: 5, 20171003: None, 20171004: None} == rows
+    assert 1 == len(scripted.requests)
+
+
+@pytest.mark.parametrize("event", ["324", ALL_EVENTS])
+@pytest.mark.parametrize(("anything", "expected"), [(page(item(20180101, "1")), None), (page(), 0)])
+def test_where_all_has_no_day_of_the_range_one_item_tells_whether_it_has_any(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, event: str, anything: Reply, expected: int | None
+) -> None:
+    """None where other days were loaded, 0 where nothing ever was."""
+    scripted.replies = [page()] * (1 if event == ALL_EVENTS else 2) + [anything]
+
+    assert set(scripted_table.series(event, OCTOBER).rows.values()) == {expected}
+    assert ("all", None, None, 1) == asked(scripted)[-1]
+    assert len(asked(scripted)) == (2 if event == ALL_EVENTS else 3)
+
+
+def test_a_total_without_a_count_asks_all_for_one_day(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
+    """One loaded day is enough for a 0."""
+    scripted.replies = [page(), page(item(20171003, "4"))]
+
+    assert {20171001: 0} == scripted_table.series("324", OCTOBER._replace(interval=Interval.TOTAL)).rows
+    assert ("all", "20171001", "20171004", 1) == asked(scripted)[-1]
+
+
+def test_no_further_query_is_begun_without_the_time_for_it(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
+) -> None:
+    """A series with half of its gaps filled is no answer."""
+    scripted.replies = [page()]
+    left_s = iter([MAX_CALL_S, MAX_CALL_S - 0.1])
+
+    with pytest.raises(Unavailable, match=r"11\.9 s left, too few to ask for more"):
+        scripted_table.series("324", OCTOBER, lambda: next(left_s))
+
+    assert 2 == len(scripted.requests)
+
+
+def test_an_error_of_the_further_query_is_one_of_the_series(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
+) -> None:
+    """Rows that might be wrong are not returned."""
+    scripted.replies = [page(), aws_error("ThrottlingException")]
+
+    with pytest.raises(Unavailable, match="ThrottlingException"):
+        scripted_table.series("324", OCTOBER)
+
+
+@pytest.mark.parametrize("interval", [Interval.DAY, Interval.WEEK, Interval.MONTH])
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_read_from_a_table_make_up_the_whole_series(
+    book_table: VisitsTable, interval: Interval, *, fill: bool, descending: bool
+) -> None:
+    """Of every size, in both orders."""
+    book_table.add("325", 20171008, 4)
+    wanted = Selection(fill=fill, interval=interval, descending=descending)
+    whole = list(book_table.series("324", wanted).rows.items())
+    assert sum(BOOK_324.values()) == sum(count or 0 for _, count in whole)
+
+    for limit in range(1, len(whole) + 2):
+        rows: list[tuple[int, float | None]] = []
+        following: Selection | None = wanted._replace(limit=limit)
+        while following:
+            found = book_table.series("324", following)
+            rows += found.rows.items()
+            following = found.more
+        assert whole == rows
 
 
 def test_no_further_page_is_begun_without_the_time_for_it(
@@ -86,8 +247,8 @@ def test_no_further_page_is_begun_without_the_time_for_it(
     """An answer in time, though an error, beats a function that is killed."""
     scripted.replies = [page(item(20171001, "3"), last=20171001)]
 
-    with pytest.raises(Unavailable, match=r"2\.5 s left for the pages after 1 rows"):
-        scripted_table.query("324", time_left_s=lambda: 2.5)
+    with pytest.raises(Unavailable, match=r"2\.5 s left, too few to ask for more"):
+        scripted_table.series("324", Selection(), lambda: 2.5)
 
     assert 1 == len(scripted.requests)
 
@@ -102,9 +263,9 @@ def test_whole_numbers_are_integers_and_fractions_floats(
     """Whole numbers keep every digit."""
     scripted.replies = [page(item(20171001, stored))]
 
-    (row,) = scripted_table.query("324")
+    (count,) = scripted_table.query("324").values()
 
-    assert (expected, type(expected)) == (row.visits, type(row.visits))
+    assert (expected, type(expected)) == (count, type(count))
 
 
 def test_only_days_and_counts_are_fetched(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
@@ -199,7 +360,7 @@ def test_throttling_that_passes_goes_unnoticed(scripted: ScriptedDynamoDB, monke
     monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
     scripted.replies = [aws_error("ThrottlingException"), aws_error("ThrottlingException"), page(item(20171001, "3"))]
 
-    assert [("324", 20171001, 3)] == VisitsTable(connect(local_cloud.REGION), "user-visits-test").query("324")
+    assert {20171001: 3} == VisitsTable(connect(local_cloud.REGION), "user-visits-test").query("324")
 
 
 def test_counts_add_up_and_all_is_their_sum(table: VisitsTable) -> None:
@@ -209,17 +370,17 @@ def test_counts_add_up_and_all_is_their_sum(table: VisitsTable) -> None:
     table.add("325", 20171001, 4)
     table.add("324", 20171002, 0)
 
-    assert [("324", 20171001, 5), ("324", 20171002, 0)] == table.query("324")
-    assert [("325", 20171001, 4)] == table.query("325")
-    assert [("all", 20171001, 9), ("all", 20171002, 0)] == table.query(ALL_EVENTS)
+    assert {20171001: 5, 20171002: 0} == table.query("324")
+    assert {20171001: 4} == table.query("325")
+    assert {20171001: 9, 20171002: 0} == table.query(ALL_EVENTS)
 
 
 def test_a_correction_takes_away_what_was_counted(book_table: VisitsTable) -> None:
     """Down to zero, from the event and from `all`."""
     book_table.add("324", 20171001, -3)
 
-    assert [("324", 20171001, 0)] == book_table.query("324", end=20171001)
-    assert [("all", 20171001, 0)] == book_table.query(ALL_EVENTS, end=20171001)
+    assert {20171001: 0} == book_table.query("324", end=20171001)
+    assert {20171001: 0} == book_table.query(ALL_EVENTS, end=20171001)
 
 
 @pytest.mark.parametrize(("day", "count"), [(20171001, -4), (20171003, -1)])
@@ -242,7 +403,7 @@ def test_a_correction_does_not_need_the_series_all(table: VisitsTable) -> None:
 
     table.add("324", 20171001, -2)
 
-    assert [("324", 20171001, 1)] == table.query("324")
+    assert {20171001: 1} == table.query("324")
 
 
 def test_conflicts_and_throttling_are_waited_out_with_one_token(
@@ -379,7 +540,8 @@ def scripted_files(scripted_table: VisitsTable) -> FilesTable:  # noqa: ARG001 -
 
 def counted(visits: VisitsTable) -> list[DayCount]:
     """Return what is in the table of the events that CHUNKS count."""
-    return visits.query("324") + visits.query("325") + visits.query(ALL_EVENTS)
+    events = ("324", "325", ALL_EVENTS)
+    return [DayCount(event, day, count) for event in events for day, count in visits.query(event).items()]
 
 
 def test_a_receipt_is_stored_as_ever(scripted: ScriptedDynamoDB, scripted_files: FilesTable) -> None:

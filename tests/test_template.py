@@ -104,7 +104,7 @@ def test_every_stage_has_names_of_its_own(package: Packager, stage: str) -> None
     assert f"visits-{stage}-ingestFile" == converter["FunctionName"]
     assert f"/aws/lambda/visits-{stage}-getVisits" == packaged.resource("GetVisitsLogGroup")["LogGroupName"]
     assert f"/aws/lambda/visits-{stage}-ingestFile" == packaged.resource("IngestFileLogGroup")["LogGroupName"]
-    assert {"VISITS_TABLE": f"user-visits-{stage}"} == function["Environment"]["Variables"]
+    assert f"user-visits-{stage}" == function["Environment"]["Variables"]["VISITS_TABLE"]
     variables = converter["Environment"]["Variables"]
     assert (stage, f"user-visits-{stage}", f"visit-files-{stage}") == (
         variables["STAGE"],
@@ -116,11 +116,12 @@ def test_every_stage_has_names_of_its_own(package: Packager, stage: str) -> None
 
 
 def test_stages_differ_in_what_params_say_and_in_nothing_else(package: Packager) -> None:
-    """Retention of logs, and the stage's name."""
+    """Retention of logs, how long an answer may be kept, and the stage's name."""
     functions = ["GetVisits", "IngestFile"]
 
     def normal(stage: str) -> str:
         resources = package(stage).template["Resources"]
+        resources["GetVisitsLambdaFunction"]["Properties"]["Environment"]["Variables"].pop("CACHE_CONTROL")
         for name in functions:
             resources[f"{name}LogGroup"]["Properties"].pop("RetentionInDays")
             resources[f"{name}LambdaFunction"]["Properties"]["Code"].pop("S3Key")
@@ -130,7 +131,17 @@ def test_stages_differ_in_what_params_say_and_in_nothing_else(package: Packager)
         assert [1, 14, 14, 90, 14] == [
             package(stage).resource(f"{name}LogGroup")["RetentionInDays"] for stage in STAGES
         ]
+    assert [0, 60, 60, 60, 60] == [
+        int(cache_control(package(stage)).removeprefix("public, max-age=")) for stage in STAGES
+    ]
     assert 1 == len({normal(stage) for stage in STAGES})
+
+
+def cache_control(package: Package) -> str:
+    variables = package.resource("GetVisitsLambdaFunction")["Environment"]["Variables"]
+    assert {"VISITS_TABLE", "CACHE_CONTROL"} == set(variables)
+    value: str = variables["CACHE_CONTROL"]
+    return value
 
 
 def test_the_function_runs_as_designed(package: Packager) -> None:
@@ -239,8 +250,13 @@ def test_the_command_line_finds_what_it_needs_in_the_outputs(package: Packager) 
 
 
 def test_the_route_leads_to_the_function(package: Packager) -> None:
-    """Payload format 2.0, no authorization yet."""
+    """Payload format 2.0, no authorization yet; pages of any origin may ask, and read what helps them to go on."""
     dev = package("dev")
+
+    cors = dev.resource("HttpApi")["CorsConfiguration"]
+    assert (["*"], ["GET"]) == (cors["AllowOrigins"], cors["AllowMethods"])
+    assert ["ETag", "Link", "Retry-After"] == cors["ExposeHeaders"]
+    assert {"Authorization", "If-None-Match"} < set(cors["AllowHeaders"])
 
     assert "GET /visits/{resourceId}" == dev.resource("HttpApiRouteGetVisitsResourceidVar")["RouteKey"]
     assert "2.0" == dev.resource("HttpApiIntegrationGetVisits")["PayloadFormatVersion"]
@@ -347,7 +363,17 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     with zipfile.ZipFile(path) as archive:
         tops = {Path(name).parts[0] for name in archive.namelist() if archive.getinfo(name).file_size > 1}
 
-    modules = ["converter", "handler", "http_utils", "ingestion", "plan", "repository", "visit_files", "visits"]
+    modules = [
+        "converter",
+        "handler",
+        "http_utils",
+        "ingestion",
+        "plan",
+        "repository",
+        "series",
+        "visit_files",
+        "visits",
+    ]
     assert {
         *(f"{module}.py" for module in modules),
         *("aws_lambda_powertools", "jmespath", "typing_extensions.py"),

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from visits import (
     MAX_COUNT,
-    DayCount,
     InvalidValue,
     parse_correction,
     parse_count,
@@ -171,28 +170,44 @@ def test_what_is_no_whole_number_or_too_large_is_refused(text: str) -> None:
         parse_correction(text)
 
 
-@given(st.lists(st.builds(DayCount, st.just("324"), days, visits)))
-def test_json_is_what_a_json_library_would_write(rows: list[DayCount]) -> None:
-    """The keys stand in the contract's order; whole numbers are integers, fractions floats."""
-    expected = [{"EventCount": row.visits, "EventDay": row.day, "EventId": row.event_id} for row in rows]
+@given(st.dictionaries(days, visits | st.none()))
+def test_json_is_what_a_json_library_would_write(rows: dict[int, int | float | None]) -> None:
+    """The keys stand in the contract's order; whole numbers are integers, fractions floats, None is null."""
+    expected = [{"EventCount": count, "EventDay": day, "EventId": "324"} for day, count in rows.items()]
 
-    assert json.dumps(expected) == json.dumps(json.loads(to_json(rows)))
+    assert json.dumps(expected) == json.dumps(json.loads(to_json("324", rows)))
 
 
 def test_texts_have_a_row_a_line() -> None:
     """They are read by people too."""
-    rows = [DayCount("324", 20171001, 3), DayCount("324", 20171002, 2.5)]
+    rows = {20171001: 3, 20171002: 2.5, 20171003: None, 20171004: 0}
 
     assert [
         "[",
         '{"EventCount": 3, "EventDay": 20171001, "EventId": "324"},',
-        '{"EventCount": 2.5, "EventDay": 20171002, "EventId": "324"}',
+        '{"EventCount": 2.5, "EventDay": 20171002, "EventId": "324"},',
+        '{"EventCount": null, "EventDay": 20171003, "EventId": "324"},',
+        '{"EventCount": 0, "EventDay": 20171004, "EventId": "324"}',
         "]",
-    ] == to_json(rows).splitlines()
-    assert "EventId,EventDay,EventCount\n324,20171001,3\n324,20171002,2.5\n" == to_csv(rows)
+    ] == to_json("324", rows).splitlines()
+    assert [
+        "EventId,EventDay,EventCount",
+        "324,20171001,3",
+        "324,20171002,2.5",
+        "324,20171003,",
+        "324,20171004,0",
+    ] == to_csv("324", rows).splitlines()
+
+
+def test_csv_has_every_day_in_the_form_in_which_it_is_read() -> None:
+    """Eight digits, in the year 1 as well."""
+    line = to_csv("007", {1_01_01: 3}).splitlines()[1]
+
+    assert "007,00010101,3" == line
+    assert 1_01_01 == parse_day(line.split(",")[1])
 
 
 def test_no_rows_are_an_empty_array_and_a_bare_header() -> None:
     """An event nobody visited is no error."""
-    assert "[]\n" == to_json([])
-    assert "EventId,EventDay,EventCount\n" == to_csv([])
+    assert "[]\n" == to_json("324", {})
+    assert "EventId,EventDay,EventCount\n" == to_csv("324", {})
