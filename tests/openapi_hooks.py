@@ -1,0 +1,27 @@
+"""What schemathesis cannot read in openapi.yml; schemathesis.toml names this file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, DeserializationContext, HookContext, Response
+from schemathesis.core.failures import Failure
+from schemathesis.openapi.checks import RejectedPositiveData
+
+
+@schemathesis.hook
+def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
+    """Drop one failure, that a range is refused: of what makes its days no range, no schema can tell.
+
+    The last may come before the first; and a link makes a date of `EventDay`, whose leading zeros a number has lost.
+    """
+    first, last = (str(case.query.get(name, "")).replace("-", "") for name in ("startDate", "endDate"))
+    no_range = "" < last < first or {len(first), len(last)} - {0, 8}
+    return not (isinstance(failure, RejectedPositiveData) and response.status_code == 400 and no_range)
+
+
+@schemathesis.deserializer("text/csv")
+def read_csv(_: DeserializationContext, response: Response) -> str:
+    """Return the text, for the schema's pattern."""
+    return response.content.decode()
