@@ -89,12 +89,13 @@ class LocalCloud:
             raise LocalCloudError(f"`{' '.join(command)}` ended with {done.returncode}:\n{done.stdout}")
         return done.stdout
 
-    def deploy(self, stage: str) -> str:
-        """Deploy serverless.yml and return the address of its API, to which curl and browsers find their way."""
+    def deploy(self, stage: str, **params: str) -> str:
+        """Deploy serverless.yml with stage params so; return its API's address, as curl and browsers find it."""
+        changes = [f"--param={name}={value}" for name, value in params.items()]
         # Every `sls` packages into the one folder .serverless: two at once would spoil each other's package.
         with (PROJECT / "serverless.yml").open() as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
-            self.run("sls", "deploy", "--stage", stage)
+            self.run("sls", "deploy", "--stage", stage, *changes)
         return f"http://{self.outputs(stage)['HttpApiId']}.execute-api.localhost:{self.port}"
 
     def outputs(self, stage: str) -> Mapping[str, str]:

@@ -26,6 +26,9 @@ from local_cloud import LocalCloud
 from repository import FilesTable, VisitsTable, connect
 
 STAGE = "test"
+PLAIN_HTTP = {"tlsOnly": "false"}
+"""The stage param without which a stage of any name but `local` turns away all that MiniStack can speak."""
+
 TABLE = f"user-visits-{STAGE}"
 FILES_TABLE = f"visit-files-{STAGE}"
 EVENTS = Path(__file__).parent / "events"
@@ -233,7 +236,7 @@ def cloud(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def api(cloud: LocalCloud) -> Api:
     """This very serverless.yml, deployed with `sls deploy`; its table is empty."""
-    return Api(cloud.deploy(STAGE))
+    return Api(cloud.deploy(STAGE, **PLAIN_HTTP))
 
 
 @pytest.fixture(scope="session")

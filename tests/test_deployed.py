@@ -13,7 +13,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from conftest import BOOK_324, STAGE, TABLE, Api, calendar, rows
+from conftest import BOOK_324, PLAIN_HTTP, STAGE, TABLE, Api, calendar, rows
 
 import local_cloud
 from local_cloud import LocalCloud
@@ -105,7 +105,7 @@ def test_the_functions_role_reads_and_does_not_write(cloud: LocalCloud) -> None:
 def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud, book_api: Api) -> None:
     """A second stage comes and goes beside the first."""
     before = inventory(cloud)
-    other = Api(cloud.deploy("other"))
+    other = Api(cloud.deploy("other", **PLAIN_HTTP))
     cloud.run("python", "cli.py", "add", "324", "20171018", "--stage", "other")
     cloud.run("python", "cli.py", "upload", str(local_cloud.SAMPLE), "--stage", "other")
     # A version under a version under a delete marker.
