@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 import boto3
 import click
@@ -260,9 +260,9 @@ def receipts(stage: Stage, key: str | None, as_json: bool) -> None:
 @on_stage
 def replay(stage: Stage) -> None:
     """Feed the events that failed for good to the file converter again; what fails again stays in the queue."""
-    queue, function = stage.output("FailedEventsUrl"), f"visits-{stage.name}-ingestFile"
+    queue = stage.output("FailedEventsUrl")
     sqs = boto3.client("sqs", region_name=stage.region)
-    functions = boto3.client("lambda", region_name=stage.region, config=LONGEST_RUN)
+    convert = file_converter(stage)
     failed: list[str] = []
     replayed = 0
     try:
@@ -275,9 +275,8 @@ def replay(stage: Stage) -> None:
                 except (ValueError, KeyError, TypeError):
                     click.echo(f"message {message['MessageId']} is not a failed event", err=True)
                     continue
-                answer = functions.invoke(FunctionName=function, Payload=json.dumps(event))
-                if "FunctionError" in answer:
-                    click.echo(f"{keys}: failed again: {json.load(answer['Payload']).get('errorMessage')}", err=True)
+                if error := convert(event):
+                    click.echo(f"{keys}: failed again: {error}", err=True)
                     continue
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=failed.pop())
                 replayed += 1
@@ -289,6 +288,52 @@ def replay(stage: Stage) -> None:
     if failed:
         raise click.ClickException(f"{len(failed):,} of {len(failed) + replayed:,} events failed again")
     click.echo(f"{replayed:,} events replayed")
+
+
+@cli.command()
+@on_stage
+def redeliver(stage: Stage) -> None:
+    """Feed the files of the inbox that no receipt closes to the file converter.
+
+    For events that got lost, and after tables were restored; what is counted already is not counted again.
+    """
+    inbox = stage.output("InboxName")
+    closed = {file.key for file in stage.files.every() if file.bucket == inbox and (file.done or file.refused)}
+    pages = boto3.client("s3", region_name=stage.region).get_paginator("list_object_versions")
+    convert = file_converter(stage)
+    delivered = failed = 0
+    for page in pages.paginate(Bucket=inbox, Prefix="incoming/"):
+        for version in page.get("Versions", []):
+            if not version["IsLatest"] or version["Key"] in closed:
+                continue
+            # As S3 announces it.
+            entity = {
+                "key": quote_plus(version["Key"], safe="/"),
+                "size": version["Size"],
+                "eTag": version["ETag"].strip('"'),
+                "versionId": version["VersionId"],
+            }
+            error = convert({"Records": [{"s3": {"bucket": {"name": inbox}, "object": entity}}]})
+            if error:
+                failed += 1
+                click.echo(f"{version['Key']}: failed: {error}", err=True)
+            else:
+                delivered += 1
+                click.echo(f"{version['Key']}: delivered again")
+    if failed:
+        raise click.ClickException(f"{failed:,} of {failed + delivered:,} files failed")
+    click.echo(f"{delivered:,} files delivered again")
+
+
+def file_converter(stage: Stage) -> Callable[[object], str | None]:
+    """Return a function that feeds an event to the stage's file converter, and returns what it died of, if it did."""
+    functions = boto3.client("lambda", region_name=stage.region, config=LONGEST_RUN)
+
+    def convert(event: object) -> str | None:
+        answer = functions.invoke(FunctionName=f"visits-{stage.name}-ingestFile", Payload=json.dumps(event))
+        return str(json.load(answer["Payload"]).get("errorMessage")) if "FunctionError" in answer else None
+
+    return convert
 
 
 @cli.command()

@@ -1,19 +1,21 @@
 'use strict';
 
 // CloudFormation deletes no bucket that has objects in it, and the framework empties only the one it deploys from.
-// `sls remove` empties the inbox first, every version and every delete marker of it.
+// `sls remove` empties the inbox first, every version and every delete marker of it; unless the stage keeps its inbox.
 
 const { CloudFormationClient, DescribeStackResourceCommand } = require('@aws-sdk/client-cloudformation');
 const { S3Client, DeleteObjectsCommand, ListObjectVersionsCommand } = require('@aws-sdk/client-s3');
 
 module.exports = class EmptyInbox {
   constructor(serverless, options, { log }) {
+    this.serverless = serverless;
     this.provider = serverless.getProvider('aws');
     this.log = log;
     this.hooks = { 'before:remove:remove': () => this.empty() };
   }
 
   async empty() {
+    if (this.keepsInbox()) return;
     const config = await this.provider.getAwsSdkV3Config();
     const bucket = await this.inbox(new CloudFormationClient(config));
     if (!bucket) return;
@@ -30,6 +32,11 @@ module.exports = class EmptyInbox {
       if (errors?.length) throw new Error(`${bucket}/${errors[0].Key} was not deleted: ${errors[0].Message}`);
     }
     this.log.notice(`Emptied the inbox ${bucket}`);
+  }
+
+  keepsInbox() {
+    const { resources } = this.serverless.service;
+    return [resources].flat().some(({ Resources }) => Resources?.Inbox?.DeletionPolicy === 'Retain');
   }
 
   async listed(s3, bucket) {

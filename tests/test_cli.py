@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
 
 import boto3
 import click
@@ -702,7 +703,7 @@ def test_upload_gives_up_waiting_in_time_and_says_how_to_look_later(
 
 
 @pytest.mark.parametrize("outputs", [[], [{"OutputKey": "HttpApiId", "OutputValue": "a1"}]])
-@pytest.mark.parametrize("command", ["upload", "replay"])
+@pytest.mark.parametrize("command", ["upload", "replay", "redeliver"])
 @pytest.mark.usefixtures("files")
 def test_a_stack_without_an_inbox_is_one_line(
     tmp_path: Path,
@@ -722,7 +723,7 @@ def test_a_stack_without_an_inbox_is_one_line(
     assert "visits-test" in message
 
 
-@pytest.mark.parametrize("command", ["upload", "replay"])
+@pytest.mark.parametrize("command", ["upload", "replay", "redeliver"])
 @pytest.mark.usefixtures("files")
 def test_a_stage_that_is_not_deployed_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
@@ -813,6 +814,58 @@ def test_replay_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["replay"])
 
     assert ("0 events replayed\n", "") == capsys.readouterr()
+
+
+def announced(stack: Stack, key: str, content: str) -> dict[str, object]:
+    """Put a version of an object into the inbox; return the event that S3 sends of it."""
+    put = stack.s3.put_object(Bucket=stack.inbox, Key=key, Body=content.encode())
+    entity = {
+        "key": quote_plus(key, safe="/"),
+        "size": len(content),
+        "eTag": put["ETag"].strip('"'),
+        "versionId": put["VersionId"],
+    }
+    return {"Records": [{"s3": {"bucket": {"name": stack.inbox}, "object": entity}}]}
+
+
+def test_redeliver_feeds_what_no_receipt_closes(inbox: Inbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """The latest version of each file that was never begun or not ended; not what is counted, refused or elsewhere."""
+    stack = inbox.stack
+    stack.s3.put_bucket_versioning(Bucket="inbox", VersioningConfiguration={"Status": "Enabled"})
+    announced(stack, "incoming/counted.csv", f"{HEADER}324,20171001,3\n")
+    announced(stack, "incoming/refused.csv", HEADER)
+    inbox.convert()
+    begun = announced(stack, "incoming/begun.csv", f"{HEADER}324,20171001,4\n")
+    inbox.files.claim(Receipt("inbox", "incoming/begun.csv", "e1", "applying", "2026-11-22T10:00:00.000+00:00"))
+    announced(stack, "incoming/lost & found.csv", HEADER)
+    lost = announced(stack, "incoming/lost & found.csv", f"{HEADER}324,20171001,5\n")
+    announced(stack, "incoming/deleted.csv", HEADER)
+    stack.s3.delete_object(Bucket="inbox", Key="incoming/deleted.csv")
+    announced(stack, "rejected/incoming/counted.csv.jsonl", "{}")
+    stack.expect(begun)
+    stack.expect(lost)
+
+    cli.main(["redeliver"])
+
+    assert [
+        "incoming/begun.csv: delivered again",
+        "incoming/lost & found.csv: delivered again",
+        "2 files delivered again",
+    ] == capsys.readouterr().out.splitlines()
+    stack.functions.assert_no_pending_responses()
+
+
+def test_redeliver_says_what_fails_and_goes_on(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the error; exit code 1."""
+    stack.s3.put_bucket_versioning(Bucket="inbox", VersioningConfiguration={"Status": "Enabled"})
+    stack.expect(announced(stack, "incoming/a.csv", HEADER), error="no table")
+    stack.expect(announced(stack, "incoming/b.csv", HEADER))
+
+    assert Ended(
+        1,
+        ["incoming/b.csv: delivered again"],
+        ["incoming/a.csv: failed: no table", "error: 1 of 2 files failed"],
+    ) == ended(capsys, "redeliver")
 
 
 def test_query_prints_json_as_the_api_and_csv_as_a_visit_file(
@@ -924,6 +977,8 @@ def test_every_command_is_in_the_readme() -> None:
     """A command that nobody can find is none."""
     readme = (Path(cli.__file__).parent / "README.md").read_text()
 
-    assert {"add", "query", "load", "upload", "receipts", "replay", "create-table"} == set(cli.cli.commands)
+    assert {"add", "query", "load", "upload", "receipts", "replay", "redeliver", "create-table"} == set(
+        cli.cli.commands
+    )
     for command in cli.cli.commands:
         assert f"cli.py {command}" in readme
