@@ -91,17 +91,21 @@ class LocalCloud:
 
     def deploy(self, stage: str, **params: str) -> str:
         """Deploy serverless.yml with stage params so; return its API's address, as curl and browsers find it."""
-        changes = [f"--param={name}={value}" for name, value in params.items()]
         # Every `sls` packages into the one folder .serverless: two at once would spoil each other's package.
         with (PROJECT / "serverless.yml").open() as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
-            self.run("sls", "deploy", "--stage", stage, *changes)
+            self.run("sls", "deploy", "--stage", stage, *stage_params(params))
         return f"http://{self.outputs(stage)['HttpApiId']}.execute-api.localhost:{self.port}"
 
     def outputs(self, stage: str) -> Mapping[str, str]:
         """Return the outputs of a deployed stack."""
         (stack,) = self.client("cloudformation").describe_stacks(StackName=f"visits-{stage}")["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def stage_params(params: Mapping[str, str]) -> list[str]:
+    """Return what tells `sls` that a stage's params are other than serverless.yml has them."""
+    return [f"--param={name}={value}" for name, value in params.items()]
 
 
 @contextmanager

@@ -8,21 +8,23 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
 from moto import mock_aws
 
 import local_cloud
-from local_cloud import LocalCloud
+from local_cloud import LocalCloud, stage_params
 from repository import FilesTable, VisitsTable, connect
 
 STAGE = "test"
@@ -276,3 +278,50 @@ def subscribe(cloud: LocalCloud, topic_arn: str, name: str) -> str:
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     cloud.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
     return url
+
+
+@dataclass(frozen=True)
+class Package:
+    """What `sls package` leaves for a stage."""
+
+    folder: Path
+
+    @property
+    def template(self) -> dict[str, Any]:
+        template: dict[str, Any] = json.loads((self.folder / "cloudformation-template-update-stack.json").read_text())
+        return template
+
+    def resource(self, logical_id: str) -> dict[str, Any]:
+        properties: dict[str, Any] = self.template["Resources"][logical_id]["Properties"]
+        return properties
+
+
+class Packager(Protocol):
+    """What packages a stage."""
+
+    def __call__(self, stage: str, **params: str) -> Package:
+        """Return the package of a stage, its params changed as told."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Packager:
+    """Package a stage, once, where every call to AWS would fail: no credentials, and an endpoint that refuses."""
+
+    @cache
+    def of_stage(stage: str, **params: str) -> Package:
+        folder = tmp_path_factory.mktemp(stage)
+        environment = {name: value for name, value in os.environ.items() if "AWS_ACCESS" not in name}
+        environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
+        subprocess.run(
+            ["sls", "package", "--stage", stage, "--package", str(folder), *stage_params(params)],
+            cwd=local_cloud.PROJECT,
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return Package(folder)
+
+    return of_stage

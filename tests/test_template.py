@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from conftest import Package, Packager
 
 import local_cloud
 from repository import MAX_CALL_S, FilesTable, VisitsTable
@@ -22,52 +21,31 @@ STAGES = ["local", "dev", "staging", "prod", "anyones-own"]
 
 MAX_PACKAGE_BYTES = 3_000_000
 
-
-@dataclass(frozen=True)
-class Package:
-    """What `sls package` leaves for a stage."""
-
-    folder: Path
-
-    @property
-    def template(self) -> dict[str, Any]:
-        template: dict[str, Any] = json.loads((self.folder / "cloudformation-template-update-stack.json").read_text())
-        return template
-
-    def resource(self, logical_id: str) -> dict[str, Any]:
-        properties: dict[str, Any] = self.template["Resources"][logical_id]["Properties"]
-        return properties
-
-
-type Packager = Callable[[str], Package]
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Packager:
-    """Package a stage, once, where every call to AWS would fail: no credentials, and an endpoint that refuses."""
-
-    @cache
-    def of_stage(stage: str) -> Package:
-        folder = tmp_path_factory.mktemp(stage)
-        environment = {name: value for name, value in os.environ.items() if "AWS_ACCESS" not in name}
-        environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
-        subprocess.run(
-            ["sls", "package", "--stage", stage, "--package", str(folder)],
-            cwd=local_cloud.PROJECT,
-            env=environment,
-            check=True,
-            capture_output=True,
-        )
-        return Package(folder)
-
-    return of_stage
+ALARMS = {
+    "CountsReadThrottlesAlarm",
+    "CountsWriteThrottlesAlarm",
+    "FailedEventsAlarm",
+    "GetVisitsErrorsAlarm",
+    "GetVisitsThrottlesAlarm",
+    "IngestFileErrorsAlarm",
+    "IngestFileThrottlesAlarm",
+    "LatencyAlarm",
+    "ReceiptsThrottlesAlarm",
+    "RefusedFilesAlarm",
+    "RejectedRowsAlarm",
+    "ServerErrorsAlarm",
+    "UndeliveredEventsAlarm",
+}
 
 
 def test_the_stack_is_what_it_is(package: Packager) -> None:
     """No resource comes or goes unseen."""
     assert {
         "AlertsTopic": "AWS::SNS::Topic",
+        "AlertsTopicPolicy": "AWS::SNS::TopicPolicy",
+        "Dashboard": "AWS::CloudWatch::Dashboard",
         "FailedEvents": "AWS::SQS::Queue",
+        "FailedEventsPolicy": "AWS::SQS::QueuePolicy",
         "FilesTable": "AWS::DynamoDB::Table",
         "GetVisitsLambdaFunction": "AWS::Lambda::Function",
         "GetVisitsLambdaPermissionHttpApi": "AWS::Lambda::Permission",
@@ -75,10 +53,12 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
         "GetVisitsRole": "AWS::IAM::Role",
         "HttpApi": "AWS::ApiGatewayV2::Api",
         "HttpApiIntegrationGetVisits": "AWS::ApiGatewayV2::Integration",
+        "HttpApiLogGroup": "AWS::Logs::LogGroup",
         "HttpApiRouteGetVisitsResourceidVar": "AWS::ApiGatewayV2::Route",
         "HttpApiStage": "AWS::ApiGatewayV2::Stage",
         "Inbox": "AWS::S3::Bucket",
         "InboxMayInvokeIngestFile": "AWS::Lambda::Permission",
+        "InboxPolicy": "AWS::S3::BucketPolicy",
         "IngestFileInboxPolicy": "AWS::IAM::Policy",
         "IngestFileLambdaEvConf": "AWS::Lambda::EventInvokeConfig",
         "IngestFileLambdaFunction": "AWS::Lambda::Function",
@@ -87,6 +67,7 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
         "ServerlessDeploymentBucket": "AWS::S3::Bucket",
         "ServerlessDeploymentBucketPolicy": "AWS::S3::BucketPolicy",
         "VisitsTable": "AWS::DynamoDB::Table",
+        **dict.fromkeys(ALARMS, "AWS::CloudWatch::Alarm"),
     } == {name: resource["Type"] for name, resource in package("dev").template["Resources"].items()}
 
 
@@ -115,33 +96,78 @@ def test_every_stage_has_names_of_its_own(package: Packager, stage: str) -> None
     assert "BucketName" not in packaged.resource("Inbox")
 
 
-def test_stages_differ_in_what_params_say_and_in_nothing_else(package: Packager) -> None:
-    """Retention of logs, how long an answer may be kept, and the stage's name."""
-    functions = ["GetVisits", "IngestFile"]
+RETAINED = {
+    f"{logical_id}.{policy}": ("Delete", "Retain")
+    for logical_id in ("VisitsTable", "FilesTable", "Inbox")
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy")
+}
+PROTECTED = {
+    f"{logical_id}.Properties.DeletionProtectionEnabled": (False, True) for logical_id in ("VisitsTable", "FilesTable")
+}
+AUTHORIZED = {
+    "HttpApiRouteGetVisitsResourceidVar.Properties.AuthorizationType": (None, "AWS_IAM"),
+    "GetVisitsLambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
+        "public, max-age=60",
+        "private, max-age=60",
+    ),
+}
+LOADED = {
+    "HttpApiStage.Properties.DefaultRouteSettings.ThrottlingRateLimit": (50, 500),
+    "HttpApiStage.Properties.DefaultRouteSettings.ThrottlingBurstLimit": (100, 1000),
+}
 
-    def normal(stage: str) -> str:
-        resources = package(stage).template["Resources"]
-        resources["GetVisitsLambdaFunction"]["Properties"]["Environment"]["Variables"].pop("CACHE_CONTROL")
-        for name in functions:
-            resources[f"{name}LogGroup"]["Properties"].pop("RetentionInDays")
-            resources[f"{name}LambdaFunction"]["Properties"]["Code"].pop("S3Key")
-        return json.dumps(resources, sort_keys=True).replace(stage, "<stage>")
 
-    for name in functions:
-        assert [1, 14, 14, 90, 14] == [
-            package(stage).resource(f"{name}LogGroup")["RetentionInDays"] for stage in STAGES
-        ]
-    assert [0, 60, 60, 60, 60] == [
-        int(cache_control(package(stage)).removeprefix("public, max-age=")) for stage in STAGES
-    ]
-    assert 1 == len({normal(stage) for stage in STAGES})
+def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
+    groups = ("GetVisitsLogGroup", "IngestFileLogGroup", "HttpApiLogGroup")
+    return {f"{logical_id}.Properties.RetentionInDays": (before, after) for logical_id in groups}
 
 
-def cache_control(package: Package) -> str:
-    variables = package.resource("GetVisitsLambdaFunction")["Environment"]["Variables"]
-    assert {"VISITS_TABLE", "CACHE_CONTROL"} == set(variables)
-    value: str = variables["CACHE_CONTROL"]
-    return value
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("anyones-own", {}),
+        ("staging", AUTHORIZED | LOADED),
+        ("prod", AUTHORIZED | LOADED | PROTECTED | RETAINED | logged(14, 90)),
+        (
+            "local",
+            {
+                "GetVisitsLambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
+                    "public, max-age=60",
+                    "public, max-age=0",
+                )
+            }
+            | logged(14, 1),
+        ),
+    ],
+)
+def test_stages_differ_in_what_params_say_and_in_nothing_else(
+    package: Packager, stage: str, expected: dict[str, tuple[object, object]]
+) -> None:
+    """Each against `dev`, which has the defaults, down to the last property; the stage's name aside."""
+    dev, other = leaves(package("dev"), "dev"), leaves(package(stage), stage)
+
+    different = {path: (dev.get(path), other.get(path)) for path in dev | other if dev.get(path) != other.get(path)}
+    assert expected == different
+    demanded = "false" if stage == "local" else "true"
+    assert {"TlsOnly": {"Fn::Equals": [demanded, "true"]}} == package(stage).template["Conditions"]
+
+
+def leaves(package: Package, stage: str) -> dict[str, object]:
+    """Return every value of a stage's resources by its path, without the stage's name."""
+    found: dict[str, object] = {}
+
+    def walk(path: str, value: object) -> None:
+        if isinstance(value, dict):
+            for name, part in value.items():
+                walk(f"{path}.{name}" if path else name, part)
+        elif isinstance(value, list):
+            for number, part in enumerate(value):
+                walk(f"{path}.{number}", part)
+        elif not path.endswith(".Code.S3Key"):  # when it was packaged
+            found[path] = re.sub(rf"\b{stage}\b", "<stage>", value) if isinstance(value, str) else value
+
+    walk("", package.template["Resources"])
+    return found
 
 
 def test_the_function_runs_as_designed(package: Packager) -> None:
@@ -250,7 +276,7 @@ def test_the_command_line_finds_what_it_needs_in_the_outputs(package: Packager) 
 
 
 def test_the_route_leads_to_the_function(package: Packager) -> None:
-    """Payload format 2.0, no authorization yet; pages of any origin may ask, and read what helps them to go on."""
+    """Payload format 2.0; pages of any origin may ask, and read what helps them to go on."""
     dev = package("dev")
 
     cors = dev.resource("HttpApi")["CorsConfiguration"]
@@ -273,6 +299,9 @@ def statements_of(role: dict[str, Any]) -> list[dict[str, Any]]:
     return statements
 
 
+TRACING = {"Effect": "Allow", "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "Resource": "*"}
+
+
 def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> None:
     """And may do nothing else; only Lambda may take it on."""
     assert [
@@ -282,6 +311,7 @@ def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> No
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": {"Fn::GetAtt": ["GetVisitsLogGroup", "Arn"]},
         },
+        TRACING,
     ] == statements_of(package("dev").resource("GetVisitsRole"))
 
 
@@ -302,6 +332,7 @@ def test_the_converters_role_may_do_what_a_file_needs(package: Packager) -> None
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": {"Fn::GetAtt": ["IngestFileLogGroup", "Arn"]},
         },
+        TRACING,
     ] == statements_of(dev.resource("IngestFileRole"))
 
     inbox = dev.resource("IngestFileInboxPolicy")
@@ -317,18 +348,186 @@ def test_the_converters_role_may_do_what_a_file_needs(package: Packager) -> None
     ] == inbox["PolicyDocument"]["Statement"]
 
 
+WILDCARDS = {
+    "${Inbox.Arn}/incoming/*": "the objects under a prefix: their names are the third party's to choose",
+    "${Inbox.Arn}/rejected/*": "the same names, under another prefix",
+    "*": "X-Ray has no resources to name",
+}
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_role_has_a_wildcard_but_for_the_objects_of_the_inbox(package: Packager, stage: str) -> None:
+def test_no_role_has_a_wildcard_without_a_reason(package: Packager, stage: str) -> None:
     """Every statement of every role allows named actions on named resources."""
     statements = list(allowed(package(stage)))
 
     assert all("*" not in action for statement in statements for action in listed(statement["Action"]))
-    assert ["${Inbox.Arn}/incoming/*", "${Inbox.Arn}/rejected/*"] == sorted(
-        text for statement in statements for text in texts(statement["Resource"]) if "*" in text
-    )
+    wild = [(text, each) for each in statements for text in texts(each["Resource"]) if "*" in text]
+    assert set(WILDCARDS) == {text for text, _ in wild}
+    assert all(TRACING == each for text, each in wild if text == "*")
     # NotAction, NotResource and managed policies would allow more than they name.
     assert {frozenset({"Effect", "Action", "Resource"})} == {frozenset(statement) for statement in statements}
     assert "ManagedPolic" not in json.dumps(package(stage).template)
+
+
+def test_who_comes_without_tls_is_turned_away(package: Packager) -> None:
+    """From inbox, topic and queue, whatever is asked of them; where the stage's param says so."""
+    dev = package("dev")
+    denied = {"Sid": "TlsOnly", "Effect": "Deny", "Principal": "*"}
+    condition = {"Condition": {"Bool": {"aws:SecureTransport": False}}}
+    inbox, queue, topic = (
+        {"Fn::GetAtt": ["Inbox", "Arn"]},
+        {"Fn::GetAtt": ["FailedEvents", "Arn"]},
+        {"Ref": "AlertsTopic"},
+    )
+
+    def if_tls_only(statement: dict[str, Any]) -> dict[str, Any]:
+        return {"Fn::If": ["TlsOnly", denied | statement | condition, {"Ref": "AWS::NoValue"}]}
+
+    assert if_tls_only({"Action": "s3:*", "Resource": [inbox, {"Fn::Sub": "${Inbox.Arn}/*"}]}) == statement(
+        dev, "InboxPolicy", 1
+    )
+    assert if_tls_only({"Action": "sns:Publish", "Resource": topic}) == statement(dev, "AlertsTopicPolicy", 1)
+    assert denied | {"Action": "sqs:*", "Resource": queue} | condition == statement(dev, "FailedEventsPolicy", 0)
+    assert "TlsOnly" == dev.template["Resources"]["FailedEventsPolicy"]["Condition"]
+
+
+@pytest.mark.parametrize(
+    ("params", "principal"),
+    [({}, {"Ref": "AWS::AccountId"}), ({"thirdPartyArn": "arn:aws:iam::1:role/a"}, "arn:aws:iam::1:role/a")],
+)
+def test_the_third_party_may_put_files_under_incoming(
+    package: Packager, params: dict[str, str], principal: object
+) -> None:
+    """And may do nothing else; as long as none is named, this account's own policies decide."""
+    packaged = package("dev", **params)
+
+    assert {
+        "Sid": "ThirdPartyDelivers",
+        "Effect": "Allow",
+        "Principal": {"AWS": principal},
+        "Action": "s3:PutObject",
+        "Resource": {"Fn::Sub": "${Inbox.Arn}/incoming/*"},
+    } == statement(packaged, "InboxPolicy", 0)
+    assert 2 == len(packaged.resource("InboxPolicy")["PolicyDocument"]["Statement"])
+
+
+def test_only_the_accounts_alarms_are_let_in_to_the_topic(package: Packager) -> None:
+    """The converter publishes by its role; a policy of its own has replaced the topic's default."""
+    dev = package("dev")
+
+    assert {
+        "Sid": "AlarmsTell",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": {"Ref": "AlertsTopic"},
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    } == statement(dev, "AlertsTopicPolicy", 0)
+    assert 2 == len(dev.resource("AlertsTopicPolicy")["PolicyDocument"]["Statement"])
+
+
+def statement(package: Package, logical_id: str, number: int) -> dict[str, Any]:
+    """Return a statement of a resource's policy."""
+    found: dict[str, Any] = package.resource(logical_id)["PolicyDocument"]["Statement"][number]
+    return found
+
+
+@pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
+def test_the_tables_are_encrypted_and_can_be_restored(package: Packager, logical_id: str) -> None:
+    """To any second; and nothing in them expires."""
+    table = package("dev").resource(logical_id)
+
+    assert {"SSEEnabled": True} == table["SSESpecification"]
+    assert {"PointInTimeRecoveryEnabled": True} == table["PointInTimeRecoverySpecification"]
+    assert "TimeToLiveSpecification" not in table
+
+
+def test_of_the_inbox_only_what_nobody_will_ask_for_expires(package: Packager) -> None:
+    """Replaced versions after the longest wait of a failed event, rejects after 90 days; never what was delivered."""
+    dev = package("dev")
+    rules = {rule.pop("Id"): rule for rule in dev.resource("Inbox")["LifecycleConfiguration"]["Rules"]}
+
+    assert {
+        "old-versions": {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
+        "old-rejects": {"Status": "Enabled", "Prefix": "rejected/", "ExpirationInDays": 90},
+        "unfinished-uploads": {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
+    } == rules
+    assert dev.resource("FailedEvents")["MessageRetentionPeriod"] < 30 * 24 * 60 * 60
+
+
+def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> None:
+    """One JSON object a request, without address or token of whoever asked; X-Ray for every function."""
+    dev = package("dev")
+    stage = dev.resource("HttpApiStage")
+
+    assert stage["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
+    assert {"Fn::GetAtt": ["HttpApiLogGroup", "Arn"]} == stage["AccessLogSettings"]["DestinationArn"]
+    logged = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"requestId", "status", "latency", "integrationLatency", "integrationError"} < set(logged)
+    assert all(value.startswith("$context.") for value in logged.values())
+    assert not any("identity" in value or "claims" in value or "userAgent" in value for value in logged.values())
+    for name in ("GetVisits", "IngestFile"):
+        assert {"Mode": "Active"} == dev.resource(f"{name}LambdaFunction")["TracingConfig"]
+
+
+def test_the_converter_can_be_held_to_a_number_of_files_at_once(package: Packager) -> None:
+    """By a param; as many as arrive otherwise."""
+    assert "ReservedConcurrentExecutions" not in package("dev").resource("IngestFileLambdaFunction")
+    limited = package("dev", converterConcurrency="5").resource("IngestFileLambdaFunction")
+    assert 5 == int(limited["ReservedConcurrentExecutions"])
+
+
+JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example/", "jwtAudience": "visits"}
+
+
+@pytest.mark.parametrize(
+    ("params", "route", "cached"),
+    [
+        ({"auth": "none"}, {}, "public, max-age=60"),
+        ({"auth": "iam"}, {"AuthorizationType": "AWS_IAM"}, "private, max-age=60"),
+        (
+            JWT,
+            {"AuthorizationType": "JWT", "AuthorizerId": {"Ref": "HttpApiAuthorizerJwt"}},
+            "private, max-age=60",
+        ),
+    ],
+)
+def test_a_param_says_who_may_read(
+    package: Packager, params: dict[str, str], route: dict[str, object], cached: str
+) -> None:
+    """And with it, who may keep the answer."""
+    packaged = package("dev", **params)
+    properties = packaged.resource("HttpApiRouteGetVisitsResourceidVar")
+
+    assert route == {name: properties[name] for name in ("AuthorizationType", "AuthorizerId") if name in properties}
+    assert cached == packaged.resource("GetVisitsLambdaFunction")["Environment"]["Variables"]["CACHE_CONTROL"]
+
+
+def test_tokens_are_of_the_issuer_and_for_the_audience_that_params_name(package: Packager) -> None:
+    """As the `Authorization` header carries them."""
+    authorizer = package("dev", **JWT).resource("HttpApiAuthorizerJwt")
+
+    assert ("JWT", ["$request.header.Authorization"]) == (authorizer["AuthorizerType"], authorizer["IdentitySource"])
+    assert {"Issuer": "https://issuer.example/", "Audience": ["visits"]} == authorizer["JwtConfiguration"]
+
+
+@pytest.mark.parametrize(
+    ("params", "blamed"),
+    [
+        ({"auth": "jtw"}, "custom.authorization"),
+        ({"auth": "jwt", "jwtIssuer": "https://issuer.example/"}, "authorizers.jwt.audience"),
+        ({"auth": "jwt", "jwtAudience": "visits"}, "authorizers.jwt.issuerUrl"),
+    ],
+)
+def test_a_param_that_is_mistyped_or_missing_leaves_no_stage_open(
+    package: Packager, params: dict[str, str], blamed: str
+) -> None:
+    """There is no package to deploy, and the error names the place."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        package("dev", **params)
+
+    assert "Cannot resolve variable" in failed.value.output
+    assert blamed in failed.value.output
 
 
 def test_every_function_has_a_role_of_its_own(package: Packager) -> None:
