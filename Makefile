@@ -4,6 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 PORT ?= 4566
 LINTED_STAGES := dev staging prod
+TEMPLATES := $(LINTED_STAGES:%=.package/%/cloudformation-template-update-stack.json)
 
 .DEFAULT_GOAL := help
 .PHONY: help install start test lint format
@@ -19,6 +20,11 @@ install: .venv/.installed node_modules/.installed ## Install what is missing
 	.venv/bin/pip download --quiet --disable-pip-version-check --no-deps -r requirements.txt --dest .venv/wheels
 	@touch $@
 
+.venv-checkov/.installed: requirements-checkov.txt
+	python3.13 -m venv .venv-checkov
+	.venv-checkov/bin/pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
+	@touch $@
+
 # No package here needs its install script.
 node_modules/.installed: package.json package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
@@ -31,12 +37,13 @@ test: install ## Run every test, those on a local cloud included
 	pytest
 
 # W3005: a redundant DependsOn, which the framework writes. W8003: a condition on a param has one outcome in each stage.
-lint: install ## Check style, types and the packaged templates
+lint: install .venv-checkov/.installed ## Check style, types and the packaged templates
 	ruff check .
 	ruff format --check .
 	mypy
 	for stage in $(LINTED_STAGES); do sls package --stage $$stage --package .package/$$stage || exit 1; done
-	cfn-lint --ignore-checks W3005 W8003 --template $(foreach stage,$(LINTED_STAGES),.package/$(stage)/cloudformation-template-update-stack.json)
+	cfn-lint --ignore-checks W3005 W8003 --template $(TEMPLATES)
+	.venv-checkov/bin/checkov --config-file .checkov.yml --file $(TEMPLATES)
 
 format: install ## Rewrite the code in the project's style
 	ruff check --fix .

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from moto import mock_aws
+from stack import Stack
 
 import local_cloud
 from local_cloud import LocalCloud, stage_params
@@ -51,6 +52,12 @@ os.environ |= {
     "MAX_LINE_BYTES": "1000",
     "MAX_PAIRS": "1000",
 }
+
+ACCOUNT = "000000000000"
+"""MiniStack's."""
+
+THIRD_PARTY = f"arn:aws:iam::{ACCOUNT}:user/third-party"
+"""Who may deliver files to the deployed stage."""
 
 BOOK_324 = {
     20171001: 3,
@@ -238,7 +245,9 @@ def cloud(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def api(cloud: LocalCloud) -> Api:
     """This very serverless.yml, deployed with `sls deploy`; its table is empty."""
-    return Api(cloud.deploy(STAGE, **PLAIN_HTTP))
+    # A bucket's policy may name none but who exists.
+    cloud.client("iam").create_user(UserName=THIRD_PARTY.rpartition("/")[2])
+    return Api(cloud.deploy(STAGE, thirdPartyArn=THIRD_PARTY, **PLAIN_HTTP))
 
 
 @pytest.fixture(scope="session")
@@ -255,6 +264,12 @@ def book_api(api: Api, cloud_table: VisitsTable) -> Api:
     return api
 
 
+@pytest.fixture(scope="session")
+def stack(cloud: LocalCloud, api: Api) -> Stack:  # noqa: ARG001 - deployed with the API
+    """The deployed stack as its outputs name it."""
+    return Stack.of(cloud, STAGE)
+
+
 @contextmanager
 def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[None]:
     """Change, for a while, environment variables of a deployed function."""
@@ -266,18 +281,6 @@ def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[Non
         yield
     finally:
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
-
-
-def subscribe(cloud: LocalCloud, topic_arn: str, name: str) -> str:
-    """Make a queue that gets what a topic is told; return its address."""
-    sqs = cloud.client("sqs")
-    url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    cloud.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
-    return url
 
 
 @dataclass(frozen=True)

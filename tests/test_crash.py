@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import subscribe
+from stack import subscribe
 
 import local_cloud
 from local_cloud import LocalCloud

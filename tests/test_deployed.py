@@ -13,7 +13,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from conftest import BOOK_324, PLAIN_HTTP, STAGE, TABLE, Api, calendar, rows
+from conftest import ACCOUNT, BOOK_324, PLAIN_HTTP, STAGE, TABLE, Api, calendar, rows
 
 import local_cloud
 from local_cloud import LocalCloud
@@ -88,7 +88,7 @@ def test_the_functions_role_reads_and_does_not_write(cloud: LocalCloud) -> None:
     stacks = cloud.client("cloudformation")
     role = stacks.describe_stack_resource(StackName=f"visits-{STAGE}", LogicalResourceId="GetVisitsRole")
     assumed = cloud.client("sts").assume_role(
-        RoleArn=f"arn:aws:iam::000000000000:role/{role['StackResourceDetail']['PhysicalResourceId']}",
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role['StackResourceDetail']['PhysicalResourceId']}",
         RoleSessionName="test",
     )["Credentials"]
     session = boto3.Session(
@@ -135,6 +135,8 @@ def inventory(cloud: LocalCloud) -> set[tuple[str, str]]:
         | {("api", each["ApiId"]) for each in client("apigatewayv2").get_apis()["Items"]}
         | {("topic", each["TopicArn"]) for each in client("sns").list_topics()["Topics"]}
         | {("queue", url) for url in client("sqs").list_queues().get("QueueUrls", [])}
+        | {("alarm", each["AlarmName"]) for each in client("cloudwatch").describe_alarms()["MetricAlarms"]}
+        | {("dashboard", each["DashboardName"]) for each in client("cloudwatch").list_dashboards()["DashboardEntries"]}
         | {("bucket", each["Name"]) for each in client("s3").list_buckets()["Buckets"]}
         | {
             ("stack", each["StackName"])

@@ -4,76 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 
 import pytest
-from conftest import FILES_TABLE, STAGE, TABLE, Api, configured, rows, subscribe
+from conftest import FILES_TABLE, STAGE, TABLE, Api, configured, rows
+from stack import HEADER, Stack, subscribe, wait_for
 
 from converter import Converter, Result, Source
-from local_cloud import LocalCloud
 from plan import cut
-from repository import FilesTable, Receipt, VisitsTable
+from repository import FilesTable, VisitsTable
 from visit_files import Limits
-
-HEADER = "EventId,EventDay,EventCount\n"
-WAIT_S = 60
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The deployed stack: its inbox, its receipts, and who is told."""
-
-    cloud: LocalCloud
-    inbox: str
-    topic_arn: str
-    failed_events_url: str
-    files: FilesTable
-
-    def drop(self, key: str, content: str) -> bytes:
-        """Put an object into the inbox; return the event that S3 sends of it."""
-        body = content.encode()
-        put = self.cloud.client("s3").put_object(Bucket=self.inbox, Key=key, Body=body)
-        entity = {
-            "key": quote_plus(key, safe="/"),
-            "size": len(body),
-            "eTag": put["ETag"].strip('"'),
-            "versionId": put["VersionId"],
-        }
-        return json.dumps({"Records": [{"s3": {"bucket": {"name": self.inbox}, "object": entity}}]}).encode()
-
-    def receipt(self, key: str) -> Receipt:
-        """Return a file's receipt once it is closed."""
-
-        def closed() -> Receipt | None:
-            receipt = self.files.get(self.inbox, key)
-            return receipt if receipt and (receipt.done or receipt.refused) else None
-
-        return wait_for(closed)
-
-
-def wait_for[T](look: Callable[[], T | None]) -> T:
-    """Return what comes in time, looking often."""
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        if (found := look()) is not None:
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"nothing came within {WAIT_S} s")
-
-
-@pytest.fixture(scope="module")
-def stack(cloud: LocalCloud, api: Api) -> Stack:  # noqa: ARG001 - deployed with the API
-    """The deployed stack as its outputs name it."""
-    outputs = cloud.outputs(STAGE)
-    files = FilesTable(cloud.client("dynamodb"), FILES_TABLE)
-    return Stack(cloud, outputs["InboxName"], outputs["AlertsTopicArn"], outputs["FailedEventsUrl"], files)
 
 
 @pytest.fixture(scope="module")
