@@ -7,7 +7,15 @@ LINTED_STAGES := dev staging prod
 TEMPLATES := $(LINTED_STAGES:%=.package/%/cloudformation-template-update-stack.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help install start test lint format
+.PHONY: help install start test lint format deploy remove smoke
+
+# These reach an AWS account. The stage is said each time: one that the environment happens to have does not count.
+ifneq ($(filter deploy remove smoke,$(MAKECMDGOALS)),)
+ifneq ($(origin STAGE) $(words $(STAGE)),command line 1)
+$(error which stage? Say it as in: make $(firstword $(MAKECMDGOALS)) STAGE=dev)
+endif
+endif
+STAGE_OPTIONS = --stage '$(STAGE)' $(patsubst %,'--param=%',$(PARAMS))
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,3 +56,12 @@ lint: install .venv-checkov/.installed ## Check style, types and the packaged te
 format: install ## Rewrite the code in the project's style
 	ruff check --fix .
 	ruff format .
+
+deploy: install ## Deploy a stage to an AWS account (STAGE=dev, PARAMS="auth=iam tlsOnly=true")
+	sls deploy $(STAGE_OPTIONS)
+
+remove: install ## Remove a stage with its counts, but for what it retains (STAGE=dev)
+	sls remove $(STAGE_OPTIONS)
+
+smoke: install ## Check a deployed stage, changing nothing (STAGE=dev)
+	python smoke.py --stage '$(STAGE)'
