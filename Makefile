@@ -64,4 +64,4 @@ remove: install ## Remove a stage with its counts, but for what it retains (STAG
 	sls remove $(STAGE_OPTIONS)
 
 smoke: install ## Check a deployed stage, changing nothing (STAGE=dev)
-	python smoke.py --stage '$(STAGE)'
+	python -m smoke --stage '$(STAGE)'

@@ -34,7 +34,7 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         ),
         (("deploy", "STAGE=dev"), {"PARAMS": "tlsOnly=false"}, "sls deploy --stage 'dev' '--param=tlsOnly=false'"),
         (("remove", "STAGE=dev"), {}, "sls remove --stage 'dev'"),
-        (("smoke", "STAGE=dev"), {}, "python smoke.py --stage 'dev'"),
+        (("smoke", "STAGE=dev"), {}, "python -m smoke --stage 'dev'"),
     ],
 )
 def test_a_target_runs_its_command(arguments: tuple[str, ...], environment: dict[str, str], command: str) -> None:

@@ -16,16 +16,17 @@ from typing import Any
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
-from conftest import PLAIN_HTTP, STAGE, Api, subscribe
+from conftest import PLAIN_HTTP, STAGE, Api
+from stack import subscribe
 
 import local_cloud
-import smoke_http
+import smoke.http
 from local_cloud import LocalCloud
-from smoke import check_stage, report
-from smoke_account import check_account
-from smoke_api import check_api
-from smoke_findings import Finding, Verdict
-from smoke_stack import Connect, Stack, read_stack
+from smoke.__main__ import check_stage, report
+from smoke.account import check_account
+from smoke.api import check_api
+from smoke.findings import Finding, Verdict
+from smoke.stack import Connect, Stack, read_stack
 
 CREDENTIALS = ReadOnlyCredentials("test", "test", None)
 
@@ -156,7 +157,7 @@ def test_an_open_stage_is_asked_without_a_signature(cloud: LocalCloud, api: Api)
     """Whoever the credentials belong to; where preflights are answered, all is well."""
     stack = read_stack(cloud.client, f"visits-{STAGE}")
     with in_front_of(api) as gateway:
-        asked = smoke_http.Api(gateway.url, stack.region, "NONE", ReadOnlyCredentials("nobody", "nothing", None))
+        asked = smoke.http.Api(gateway.url, stack.region, "NONE", ReadOnlyCredentials("nobody", "nothing", None))
         findings = list(check_api(asked, stack))
 
     assert set() == but_ok(findings)
@@ -169,7 +170,7 @@ def test_a_stage_for_tokens_is_asked_with_one_or_not_at_all(cloud: LocalCloud, u
     with deployed(cloud, "smoke-jwt", **params) as api, in_front_of(api) as gateway:
         stack = read_stack(cloud.client, "visits-smoke-jwt")
         without, refused = (
-            list(check_api(smoke_http.Api(gateway.url, stack.region, "JWT", CREDENTIALS, token), stack))
+            list(check_api(smoke.http.Api(gateway.url, stack.region, "JWT", CREDENTIALS, token), stack))
             for token in (None, "of-another-issuer")
         )
         of_account = list(check_account(stack, cache(cloud.client)))
@@ -414,7 +415,7 @@ def run_smoke(smoked: Smoked, *arguments: str) -> subprocess.CompletedProcess[st
     """Run the program as `make smoke` does, in an environment that leads to the local cloud."""
     environment = {"PATH": os.environ["PATH"], **smoked.cloud.settings}
     return subprocess.run(
-        ["python", "smoke.py", *arguments],
+        ["python", "-m", "smoke", *arguments],
         cwd=local_cloud.PROJECT,
         env=environment,
         text=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from smoke_policies import Statement, grants, statements
+from smoke.policies import Statement, grants, statements
 
 DENY: dict[str, Any] = {
     "Sid": "TlsOnly",

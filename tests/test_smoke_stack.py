@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from smoke_findings import Unresolved
-from smoke_stack import Stack
+from smoke.findings import Unresolved
+from smoke.stack import Stack
 
 TEMPLATE: dict[str, Any] = {
     "Conditions": {"TlsOnly": {"Fn::Equals": ["true", "true"]}, "Never": {"Fn::Equals": ["false", "true"]}},

@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from smoke_findings import Finding, attempt, expect, require
-from smoke_policies import grants, statements
-from smoke_stack import Connect, Resource, Stack
+from smoke.findings import Finding, attempt, expect, require
+from smoke.policies import grants, statements
+from smoke.stack import Connect, Resource, Stack
 
 type Check = Callable[[Connect, Resource], Iterator[Finding]]
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from smoke_findings import Finding, attempt, expect, require
-from smoke_http import Api
-from smoke_stack import Stack
+from smoke.findings import Finding, attempt, expect, require
+from smoke.http import Api
+from smoke.stack import Stack
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSResponse

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smoke_findings import Unresolved
+from smoke.findings import Unresolved
 
 type Connect = Callable[[str], Any]
 """Makes a client of an AWS service, by the service's name."""

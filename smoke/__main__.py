@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Read-only checks of a deployed stage: is what runs what was deployed, and does it answer as it should.
 
 What was deployed is read from the stack itself, so that neither params nor a package are needed. Nothing is written:
@@ -19,11 +18,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from cli import DEFAULT_REGION
-from smoke_account import check_account
-from smoke_api import check_api
-from smoke_findings import Finding, Verdict
-from smoke_http import Api
-from smoke_stack import Connect, read_stack
+from smoke.account import check_account
+from smoke.api import check_api
+from smoke.findings import Finding, Verdict
+from smoke.http import Api
+from smoke.stack import Connect, read_stack
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials

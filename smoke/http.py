@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from smoke_findings import Skip
+from smoke.findings import Skip
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials

@@ -1,0 +1,1 @@
+"""Read-only checks of a deployed stage: is what runs what was deployed, and does it answer as it should."""
