@@ -5,12 +5,30 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from http_utils import Event, Problem, Request, Response, link, negotiate, read_parameter, read_request, represent
-from repository import Unavailable, VisitsTable, connect
+from http_utils import (
+    Event,
+    Problem,
+    Request,
+    Response,
+    link,
+    negotiate,
+    read_parameter,
+    read_request,
+    represent,
+    respond,
+)
 from series import MAX_ROWS, Interval, Selection
 from visits import InvalidValue, parse_choice, parse_day, parse_series_id, parse_whole_number, to_csv, to_json
+
+if TYPE_CHECKING or "VISITS_TABLE" in os.environ:  # getChart has none, and starts without DynamoDB's client
+    from repository import Unavailable, VisitsTable, connect
+
+    # Made while Lambda initialises, which has a whole CPU whatever the function's memory.
+    TABLE = VisitsTable(connect(os.environ["AWS_REGION"]), os.environ["VISITS_TABLE"])
+
+CACHE_CONTROL = os.environ["CACHE_CONTROL"]
 
 RETRY_AFTER_S = 5
 """On-demand tables split hot partitions and lost nodes are replaced within seconds to minutes: ask again soon."""
@@ -21,10 +39,6 @@ CONTENT_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8; he
 WRITERS = {"json": to_json, "csv": to_csv}
 
 logger = logging.getLogger(__name__)
-
-# Made while Lambda initialises, which has a whole CPU whatever the function's memory.
-TABLE = VisitsTable(connect(os.environ["AWS_REGION"]), os.environ["VISITS_TABLE"])
-CACHE_CONTROL = os.environ["CACHE_CONTROL"]
 
 
 class Context(Protocol):
@@ -39,8 +53,22 @@ class Context(Protocol):
 
 def get_visits(event: Event, context: Context) -> Response:
     """Answer `GET /visits/{resourceId}`: the event's visits by day or longer interval, as openapi.yml describes."""
+    return _answered(
+        lambda: _visits(TABLE, read_request(event), lambda: context.get_remaining_time_in_millis() / 1000), context
+    )
+
+
+def get_chart(event: Event, context: Context) -> Response:
+    """Answer `GET /visits/{resourceId}/chart`: the page that draws the series, with no count in it.
+
+    Where the parameters make no sense, a browser gets the page all the same, which says why; the status tells programs.
+    """
+    return _answered(lambda: _chart(read_request(event)), context)
+
+
+def _answered(answer: Callable[[], Response], context: Context) -> Response:
     try:
-        return _visits(TABLE, read_request(event), lambda: context.get_remaining_time_in_millis() / 1000)
+        return answer()
     except Problem as problem:
         return problem.response()
     except Exception:
@@ -49,14 +77,26 @@ def get_visits(event: Event, context: Context) -> Response:
         return Problem(500, detail).response()
 
 
-def _visits(table: VisitsTable, request: Request, time_left_s: Callable[[], float]) -> Response:
+def _chart(request: Request) -> Response:
+    import chart  # not above: getVisits starts without it
+
+    page = chart.page()
     try:
-        event_id = parse_series_id(request.resource_id)
-    except InvalidValue as error:
-        raise Problem(404, f"resourceId {error}", parameter="resourceId") from error
+        _event_id(request)
+        _selection(request)
+        _format(request)
+    except Problem as problem:
+        if negotiate(request, {"problem": "application/problem+json", "page": chart.CONTENT_TYPE}) == "problem":
+            raise
+        return respond(problem.status, chart.CONTENT_TYPE, page.html, {**page.headers, "Cache-Control": "no-store"})
+    return represent(request, chart.CONTENT_TYPE, page.html, {**page.headers, "Cache-Control": CACHE_CONTROL})
+
+
+def _visits(table: VisitsTable, request: Request, time_left_s: Callable[[], float]) -> Response:
+    event_id = _event_id(request)
     selection = _selection(request)
     accepted = negotiate(request, CONTENT_TYPES)
-    form = read_parameter(request, "format", lambda text: parse_choice(text, *CONTENT_TYPES)) or accepted
+    form = _format(request) or accepted
     try:
         page = table.series(event_id, selection, time_left_s)
     except Unavailable as error:
@@ -70,6 +110,17 @@ def _visits(table: VisitsTable, request: Request, time_left_s: Callable[[], floa
         links["next"] = _query(page.more) | as_asked
     headers = {"Cache-Control": CACHE_CONTROL, "Link": link(request, links)}
     return represent(request, CONTENT_TYPES[form], WRITERS[form](event_id, page.rows), headers)
+
+
+def _event_id(request: Request) -> str:
+    try:
+        return parse_series_id(request.resource_id)
+    except InvalidValue as error:
+        raise Problem(404, f"resourceId {error}", parameter="resourceId") from error
+
+
+def _format(request: Request) -> str | None:
+    return read_parameter(request, "format", lambda text: parse_choice(text, *CONTENT_TYPES))
 
 
 def _selection(request: Request) -> Selection:

@@ -47,14 +47,20 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
         "FailedEvents": "AWS::SQS::Queue",
         "FailedEventsPolicy": "AWS::SQS::QueuePolicy",
         "FilesTable": "AWS::DynamoDB::Table",
+        "GetChartLambdaFunction": "AWS::Lambda::Function",
+        "GetChartLambdaPermissionHttpApi": "AWS::Lambda::Permission",
+        "GetChartLogGroup": "AWS::Logs::LogGroup",
+        "GetChartRole": "AWS::IAM::Role",
         "GetVisitsLambdaFunction": "AWS::Lambda::Function",
         "GetVisitsLambdaPermissionHttpApi": "AWS::Lambda::Permission",
         "GetVisitsLogGroup": "AWS::Logs::LogGroup",
         "GetVisitsRole": "AWS::IAM::Role",
         "HttpApi": "AWS::ApiGatewayV2::Api",
+        "HttpApiIntegrationGetChart": "AWS::ApiGatewayV2::Integration",
         "HttpApiIntegrationGetVisits": "AWS::ApiGatewayV2::Integration",
         "HttpApiLogGroup": "AWS::Logs::LogGroup",
         "HttpApiRouteGetVisitsResourceidVar": "AWS::ApiGatewayV2::Route",
+        "HttpApiRouteGetVisitsResourceidVarChart": "AWS::ApiGatewayV2::Route",
         "HttpApiStage": "AWS::ApiGatewayV2::Stage",
         "Inbox": "AWS::S3::Bucket",
         "InboxMayInvokeIngestFile": "AWS::Lambda::Permission",
@@ -118,7 +124,7 @@ LOADED = {
 
 
 def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
-    groups = ("GetVisitsLogGroup", "IngestFileLogGroup", "HttpApiLogGroup")
+    groups = ("GetVisitsLogGroup", "GetChartLogGroup", "IngestFileLogGroup", "HttpApiLogGroup")
     return {f"{logical_id}.Properties.RetentionInDays": (before, after) for logical_id in groups}
 
 
@@ -131,10 +137,11 @@ def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
         (
             "local",
             {
-                "GetVisitsLambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
+                f"{name}LambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
                     "public, max-age=60",
                     "public, max-age=0",
                 )
+                for name in ("GetVisits", "GetChart")
             }
             | logged(14, 1),
         ),
@@ -181,6 +188,22 @@ def test_the_function_runs_as_designed(package: Packager) -> None:
     assert "JSON" == function["LoggingConfig"]["LogFormat"]
     # Below API Gateway's 30 s, above what one call to DynamoDB can take at worst.
     assert MAX_CALL_S < function["Timeout"] < 30
+
+
+def test_the_page_has_a_function_of_its_own(package: Packager) -> None:
+    """With nothing in its environment that it could reach a count by, and nobody asked who they are."""
+    dev = package("dev")
+    function = dev.resource("GetChartLambdaFunction")
+
+    assert "handler.get_chart" == function["Handler"]
+    assert "python3.13" == function["Runtime"]
+    assert ["arm64"] == function["Architectures"]
+    assert {"Fn::GetAtt": ["GetChartRole", "Arn"]} == function["Role"]
+    assert "JSON" == function["LoggingConfig"]["LogFormat"]
+    assert {"CACHE_CONTROL": cache_control(dev)} == function["Environment"]["Variables"]
+    route = dev.resource("HttpApiRouteGetVisitsResourceidVarChart")
+    assert "GET /visits/{resourceId}/chart" == route["RouteKey"]
+    assert "NONE" == route.get("AuthorizationType", "NONE")
 
 
 def test_the_converter_runs_as_designed(package: Packager) -> None:
@@ -313,6 +336,17 @@ def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> No
         },
         TRACING,
     ] == statements_of(package("dev").resource("GetVisitsRole"))
+
+
+def test_the_pages_role_may_write_its_log(package: Packager) -> None:
+    """And may do nothing else; only Lambda may take it on."""
+    assert [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::GetAtt": ["GetChartLogGroup", "Arn"]},
+        },
+    ] == statements_of(package("dev").resource("GetChartRole"))
 
 
 def test_the_converters_role_may_do_what_a_file_needs(package: Packager) -> None:
@@ -539,7 +573,7 @@ def test_every_function_has_a_role_of_its_own(package: Packager) -> None:
         if resource["Type"] == "AWS::Lambda::Function"
     ]
 
-    assert ["GetVisitsRole", "IngestFileRole"] == sorted(roles)
+    assert ["GetChartRole", "GetVisitsRole", "IngestFileRole"] == sorted(roles)
 
 
 @pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
@@ -560,9 +594,11 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     """Lambda's runtime has boto3; the command line stays here; it is within its budget of 3 MB."""
     path = package("dev").folder / "visits.zip"
     with zipfile.ZipFile(path) as archive:
-        tops = {Path(name).parts[0] for name in archive.namelist() if archive.getinfo(name).file_size > 1}
+        names = [name for name in archive.namelist() if archive.getinfo(name).file_size > 1]
+    tops = {Path(name).parts[0] for name in names}
 
     modules = [
+        "chart",
         "converter",
         "handler",
         "http_utils",
@@ -576,9 +612,14 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     assert {
         *(f"{module}.py" for module in modules),
         *("aws_lambda_powertools", "jmespath", "typing_extensions.py"),
+        *("page", "node_modules"),
         # What comes with them: jmespath's command, and the list that they were installed from.
         *("bin", "requirements.txt"),
     } == {top for top in tops if not top.endswith(".dist-info")}
+    assert {f"page/{file.name}" for file in (local_cloud.PROJECT / "page").iterdir()} < set(names)
+    assert {f"node_modules/uplot/dist/uPlot.{kind}" for kind in ("iife.min.js", "min.css")} == {
+        name for name in names if name.startswith("node_modules")
+    }
     assert path.stat().st_size <= MAX_PACKAGE_BYTES
 
 

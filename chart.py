@@ -1,0 +1,69 @@
+"""The page that draws a series: page/chart.html with its styles and scripts inside, and the headers that lock it up.
+
+It is the same for every series: its script reads the address, and asks the API for the counts. Knows no visits, no AWS.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+CONTENT_TYPE = "text/html; charset=utf-8"
+
+_PAGE = Path(__file__).parent / "page"
+
+_STYLE = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
+_SCRIPT = re.compile(r'<script src="([^"]+)"></script>')
+
+
+class Page(NamedTuple):
+    """HTML, and the headers that go with it."""
+
+    html: str
+    headers: Mapping[str, str]
+
+
+@cache
+def page() -> Page:
+    """Return the page; made once, as it never changes."""
+    styles, html = _inlined(_STYLE, "style", (_PAGE / "chart.html").read_text("utf-8"))
+    scripts, html = _inlined(_SCRIPT, "script", html)
+    policy = {
+        "default-src": "'none'",
+        "connect-src": "'self'",  # the API
+        "img-src": "data:",  # the icon
+        "script-src": scripts,
+        "style-src": styles,
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+    }
+    headers = {
+        "Content-Security-Policy": "; ".join(f"{directive} {sources}" for directive, sources in policy.items()),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Page(html, headers)
+
+
+def _inlined(reference: re.Pattern[str], tag: str, html: str) -> tuple[str, str]:
+    """Return the hashes of the files that are referred to, as a policy lists them, and the HTML with them inside."""
+    hashes: list[str] = []
+
+    def content(match: re.Match[str]) -> str:
+        text = (_PAGE / match[1]).read_text("utf-8")
+        hashes.append(f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'")
+        return f"<{tag}>{text}</{tag}>"
+
+    inlined = reference.sub(content, html)
+    return " ".join(hashes), inlined

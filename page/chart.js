@@ -1,0 +1,276 @@
+"use strict";
+// The page: what its address asks for is read, drawn and put in words; what a person picks goes into the address.
+
+const MOST_BARS = { least: 60, pxEach: 4 }; // a bar and the gap beside it
+
+const byId = (id) => document.getElementById(id);
+// `…/visits/324/chart` draws `…/visits/324`, whatever a stage or a custom domain puts in front.
+const resourceId = location.pathname.split("/").at(-2);
+const seriesAddress = new URL(`../${resourceId}`, location.href);
+const name = resourceId === "all" ? "All events" : `Event ${resourceId}`;
+
+/** What is on the page: the days read, the query that they answer, the bars made of them, and the drawing. */
+const shown = { query: undefined, days: [], more: false, bars: [], interval: "day", plot: undefined, index: undefined };
+let reading = new AbortController();
+
+function asked(parameter) {
+  return new URLSearchParams(location.search).get(parameter) ?? "";
+}
+
+/** Show what the address asks for. */
+async function show() {
+  reading.abort();
+  reading = new AbortController();
+  const query = daysQuery(location.search);
+  fillControls();
+  if (String(query) !== shown.query) {
+    enter("loading", "Loading…");
+    try {
+      Object.assign(shown, await readDays(seriesAddress, query, reading.signal), { query: String(query) });
+    } catch (error) {
+      if (error instanceof Refusal) refuse(error);
+      else if (error.name !== "AbortError") throw error;
+      return;
+    }
+  }
+  const most = Math.max(MOST_BARS.least, byId("plot").clientWidth / MOST_BARS.pxEach);
+  // A limit without an interval counts days, as the API does.
+  shown.interval = asked("interval") || (asked("limit") ? "day" : fittingInterval(shown.days.length, most));
+  shown.bars = limited(toBars(shown.interval, shown.days));
+  linkData();
+  if (shown.bars.length) present();
+  else tellEmpty();
+}
+
+/** Return the bars that the address does not limit away: the first ones, or in descending order the last. */
+function limited(bars) {
+  const limit = Number(asked("limit"));
+  if (!limit) return bars;
+  return asked("order") === "desc" ? bars.slice(-limit) : bars.slice(0, limit);
+}
+
+function enter(state, words) {
+  document.body.dataset.state = state;
+  byId("picture").setAttribute("aria-busy", String(state === "loading"));
+  byId("summary").textContent = words;
+  byId("notice").hidden = ["shown", "loading"].includes(state);
+  hideTip();
+}
+
+function present() {
+  const { bars, interval } = shown;
+  const sums = sumUp(bars);
+  enter("shown", [inWords(bars, sums), ...limits()].join(" "));
+  byId("total").textContent = number.format(sums.total);
+  byId("mean").textContent = sums.mean === null ? "–" : rounded(sums.mean);
+  byId("highest-name").textContent = sums.highest ? `Most, ${shortNameOf(sums.highest)}` : "Most";
+  byId("highest").textContent = sums.highest ? number.format(sums.highest.visits) : "–";
+  byId("automatic").textContent = asked("interval") ? "automatic" : `automatic: ${interval}`;
+  byId("caption").textContent = interval === "total" ? "Visits in total" : `Visits by ${interval}`;
+  byId("key-missing").hidden = !bars.some((bar) => bar.visits === null);
+  byId("key-incomplete").hidden = !bars.some((bar) => bar.missing && bar.visits !== null);
+  for (const button of document.querySelectorAll("[data-days]")) {
+    const whole = !asked("startDate") && !asked("endDate");
+    const pressed = button.dataset.days === "all" ? whole : !whole && sums.days === Number(button.dataset.days);
+    button.setAttribute("aria-pressed", String(pressed));
+  }
+  byId("from").value = isoDay(bars[0].from);
+  byId("to").value = isoDay(bars.at(-1).to);
+  draw();
+  if (byId("numbers").open) fillTable();
+}
+
+/** Return what keeps bars from being shown, in sentences. */
+function limits() {
+  const sentences = [];
+  if (shown.more) sentences.push("The series goes on: pick a range to see later days.");
+  if (shown.bars.length === Number(asked("limit"))) {
+    sentences.push(`The address asks for ${plural(shown.bars.length, shown.interval)} at most.`);
+  }
+  return sentences;
+}
+
+function draw() {
+  const element = byId("plot");
+  shown.plot?.destroy();
+  shown.plot = drawBars(element, shown.bars, (first, last) => {
+    if (last > first) pick({ startDate: isoDay(shown.bars[first].from), endDate: isoDay(shown.bars[last].to) });
+  });
+  const column = document.createElement("div");
+  column.id = "column";
+  column.hidden = true;
+  shown.plot.over.append(column);
+  shown.plot.over.addEventListener("pointermove", (event) => point(indexAt(shown.plot, shown.bars, event.offsetX)));
+  shown.plot.over.addEventListener("pointerdown", (event) => point(indexAt(shown.plot, shown.bars, event.offsetX)));
+  shown.plot.over.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && hideTip());
+  // To a screen reader the bars are a slider: its position is a bar, its value that bar in words.
+  element.tabIndex = 0;
+  element.setAttribute("role", "slider");
+  element.setAttribute("aria-label", `${name}, visits by ${shown.interval}: arrow keys go from bar to bar`);
+  element.setAttribute("aria-valuemin", "1");
+  element.setAttribute("aria-valuemax", String(shown.bars.length));
+  setValue(shown.bars.length - 1);
+}
+
+function setValue(index) {
+  shown.index = index;
+  const bar = shown.bars[index];
+  const words = [`${nameOf(bar)}: ${visitsOf(bar)}`, noteOf(bar)].filter(Boolean).join(", ");
+  byId("plot").setAttribute("aria-valuenow", String(index + 1));
+  byId("plot").setAttribute("aria-valuetext", words);
+}
+
+/** Mark a bar and show its day and visits beside it. */
+function point(index) {
+  const { plot, bars } = shown;
+  const bar = bars[index];
+  setValue(index);
+  const { left, width } = columnOf(plot, index);
+  const column = byId("column");
+  column.hidden = false;
+  column.style.left = `${left}px`;
+  column.style.width = `${width}px`;
+  byId("tip-day").textContent = nameOf(bar);
+  byId("tip-visits").textContent = visitsOf(bar);
+  byId("tip-note").textContent = noteOf(bar);
+  const tip = byId("tip");
+  tip.hidden = false;
+  const overLeft = plot.over.offsetLeft + plot.root.offsetLeft;
+  const room = byId("picture").clientWidth - tip.offsetWidth;
+  const right = overLeft + left + width + 8;
+  const wanted = right <= room ? right : overLeft + left - tip.offsetWidth - 8;
+  const top = plot.valToPos(bar.visits ?? plot.scales.y.max, "y") - tip.offsetHeight + 16;
+  tip.style.left = `${Math.max(0, Math.min(wanted, room))}px`;
+  tip.style.top = `${Math.max(0, Math.min(top, plot.over.clientHeight - tip.offsetHeight))}px`;
+}
+
+function hideTip() {
+  byId("tip").hidden = true;
+  byId("column")?.setAttribute("hidden", "");
+}
+
+/** Fill the table with the same bars, one a row. */
+function fillTable() {
+  const heading = { day: "Day", week: "Week", month: "Month", year: "Year", total: "Range" }[shown.interval];
+  const table = document.createElement("table");
+  table.createCaption().textContent = `${name}, visits by ${shown.interval}`;
+  const head = table.createTHead().insertRow();
+  for (const text of [heading, "Visits"]) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.textContent = text;
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  for (const bar of shown.bars) {
+    const row = body.insertRow();
+    const cell = document.createElement("th");
+    cell.scope = "row";
+    const time = document.createElement("time");
+    time.dateTime = isoDay(bar.day);
+    time.textContent = [nameOf(bar), noteOf(bar)].filter(Boolean).join(", ");
+    cell.append(time);
+    row.append(cell);
+    const visits = row.insertCell();
+    visits.textContent = bar.visits === null ? "not loaded" : number.format(bar.visits);
+    visits.classList.toggle("missing", bar.visits === null);
+  }
+  byId("table").replaceChildren(table);
+}
+
+/** Link the series as it is shown: with the same range and interval, and every day of it. */
+function linkData() {
+  const query = new URLSearchParams(daysQuery(location.search));
+  if (shown.interval !== "day") query.set("interval", shown.interval);
+  for (const parameter of ["order", "limit"]) if (asked(parameter)) query.set(parameter, asked(parameter));
+  for (const format of ["json", "csv"]) {
+    query.set("format", format);
+    byId(format).href = `${seriesAddress}?${query}`;
+  }
+}
+
+function fillControls() {
+  const day = (parameter) => {
+    const parsed = parseDay(asked(parameter));
+    return parsed === undefined ? "" : isoDay(parsed);
+  };
+  byId("from").value = day("startDate");
+  byId("to").value = day("endDate");
+  byId("interval").value = INTERVALS.includes(asked("interval")) ? asked("interval") : "";
+}
+
+/** Return the page's address with some parameters changed, and without those that are set to nothing. */
+function addressWith(changes) {
+  const query = new URLSearchParams(location.search);
+  for (const [parameter, value] of Object.entries(changes)) {
+    if (value) query.set(parameter, value.replaceAll("-", ""));
+    else query.delete(parameter);
+  }
+  return `${location.pathname}${String(query) && `?${query}`}`;
+}
+
+/** Go to another range or interval; what was shown is a step back. */
+function pick(changes) {
+  // Other days are other rows: a limit on the old ones means nothing to them.
+  history.pushState(null, "", addressWith({ limit: "", order: "", ...changes }));
+  show();
+}
+
+function pickRange() {
+  const [from, to] = [byId("from").value, byId("to").value];
+  if (from && to && to < from) {
+    byId("to").setCustomValidity(`The range begins ${mediumDay(parseDay(from))}: it cannot end before`);
+    byId("to").reportValidity();
+    return;
+  }
+  byId("to").setCustomValidity("");
+  pick({ startDate: from, endDate: to });
+}
+
+const KEYS = {
+  ArrowLeft: (index) => index - 1,
+  ArrowDown: (index) => index - 1,
+  ArrowRight: (index) => index + 1,
+  ArrowUp: (index) => index + 1,
+  PageDown: (index) => index - 10,
+  PageUp: (index) => index + 10,
+  Home: () => 0,
+  End: () => shown.bars.length - 1,
+};
+
+function listen() {
+  const plot = byId("plot");
+  plot.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") hideTip();
+    if (!(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    point(Math.min(Math.max(KEYS[event.key](shown.index), 0), shown.bars.length - 1));
+  });
+  plot.addEventListener("focus", () => plot.matches(":focus-visible") && point(shown.index));
+  plot.addEventListener("blur", hideTip);
+  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("from").addEventListener("change", pickRange);
+  byId("to").addEventListener("change", pickRange);
+  byId("interval").addEventListener("change", (event) => pick({ interval: event.target.value }));
+  for (const button of document.querySelectorAll("[data-days]")) {
+    button.addEventListener("click", () => {
+      if (button.dataset.days === "all") return pick({ startDate: "", endDate: "" });
+      const last = shown.bars.length ? shown.bars.at(-1).to : parseDay(byId("to").value);
+      if (last !== undefined)
+        pick({ startDate: isoDay(last - Number(button.dataset.days) + 1), endDate: isoDay(last) });
+    });
+  }
+  byId("numbers").addEventListener("toggle", () => byId("numbers").open && fillTable());
+  addEventListener("popstate", show);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown.plot?.redraw());
+  new ResizeObserver(() => {
+    if (!shown.plot) return;
+    hideTip();
+    shown.plot.setSize(sizeOf(plot));
+  }).observe(plot);
+}
+
+document.title = `${name} · Visits`;
+byId("title").textContent = name;
+listen();
+show();

@@ -1,0 +1,62 @@
+"use strict";
+// Days, bars and their sums in words.
+
+const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const rounded = (mean) => new Intl.NumberFormat("en", { maximumFractionDigits: mean < 100 ? 1 : 0 }).format(mean);
+const asDate = (options) => {
+  const format = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options });
+  return (day) => format.format(day * MS_PER_DAY);
+};
+const longDay = asDate({ weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const mediumDay = asDate({ day: "numeric", month: "long", year: "numeric" });
+const shortDay = asDate({ day: "numeric", month: "short", year: "numeric" });
+const longMonth = asDate({ month: "long", year: "numeric" });
+
+/** Return what the bars come to, and the range, in a sentence or two. */
+function inWords(bars, { total, days, loaded, mean }) {
+  const [first, last] = [bars[0].from, bars.at(-1).to];
+  const range = first === last ? `on ${longDay(first)}` : `from ${mediumDay(first)} to ${mediumDay(last)}`;
+  if (!loaded) return `No data has arrived for any of the ${plural(days, "day")} ${range}.`;
+  const average = days > 1 ? `, ${rounded(mean)} a day on average` : "";
+  const sentences = [`${plural(total, "visit")} ${range}${average}.`];
+  const missing = days - loaded;
+  if (missing) {
+    const are = missing === 1 ? "is" : "are";
+    sentences.push(`${plural(missing, "day")} of ${number.format(days)} ${are} not loaded, and not in the average.`);
+  }
+  return sentences.join(" ");
+}
+
+function plural(count, noun) {
+  return `${number.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Return what a bar stands for, in words. */
+function nameOf(bar) {
+  switch (bar.interval) {
+    case "day":
+      return longDay(bar.from);
+    case "month":
+      return longMonth(bar.from);
+    case "year":
+      return String(calendarDay(bar.from)[0]);
+    default:
+      return bar.from === bar.to ? shortDay(bar.from) : `${shortDay(bar.from)} to ${shortDay(bar.to)}`;
+  }
+}
+
+function shortNameOf(bar) {
+  return { day: shortDay(bar.from), week: `week of ${shortDay(bar.from)}` }[bar.interval] ?? nameOf(bar);
+}
+
+function visitsOf(bar) {
+  return bar.visits === null ? "not loaded" : plural(bar.visits, "visit");
+}
+
+/** Return what is to be known of a bar besides: days that are not loaded, or not in the range. */
+function noteOf(bar) {
+  const days = bar.to - bar.from + 1;
+  if (bar.missing && bar.visits !== null) return `${bar.missing} of ${plural(days, "day")} not loaded`;
+  const whole = bar.interval === "total" ? days : lengthOf(bar.interval, bar.day);
+  return days < whole ? `${days} of ${whole} days in this range` : "";
+}
