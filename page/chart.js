@@ -23,6 +23,7 @@ async function show() {
   reading = new AbortController();
   const query = daysQuery(location.search);
   fillControls();
+  linkData(asked("interval"));
   if (String(query) !== shown.query) {
     enter("loading", "Loading…");
     try {
@@ -37,7 +38,7 @@ async function show() {
   // A limit without an interval counts days, as the API does.
   shown.interval = asked("interval") || (asked("limit") ? "day" : fittingInterval(shown.days.length, most));
   shown.bars = limited(toBars(shown.interval, shown.days));
-  linkData();
+  linkData(shown.interval);
   if (shown.bars.length) present();
   else tellEmpty();
 }
@@ -179,9 +180,9 @@ function fillTable() {
 }
 
 /** Link the series as it is shown: with the same range and interval, and every day of it. */
-function linkData() {
+function linkData(interval) {
   const query = new URLSearchParams(daysQuery(location.search));
-  if (shown.interval !== "day") query.set("interval", shown.interval);
+  if (interval && interval !== "day") query.set("interval", interval);
   for (const parameter of ["order", "limit"]) if (asked(parameter)) query.set(parameter, asked(parameter));
   for (const format of ["json", "csv"]) {
     query.set("format", format);
@@ -196,6 +197,7 @@ function fillControls() {
   };
   byId("from").value = day("startDate");
   byId("to").value = day("endDate");
+  byId("automatic").textContent = "automatic";
   byId("interval").value = INTERVALS.includes(asked("interval")) ? asked("interval") : "";
 }
 

@@ -84,7 +84,7 @@ function drawBars(element, bars, onSelect) {
       {
         ...axis,
         gap: 8,
-        space: 44,
+        space: 36,
         incrs: whole ? WHOLE_STEPS : undefined,
         grid: { stroke: () => colour("grid"), width: 1 },
         size: (_, values) => 16 + 7 * Math.max(1, ...(values ?? []).map((text) => String(text ?? "").length)),

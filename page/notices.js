@@ -23,7 +23,6 @@ function tellEmpty() {
 function refuse(refusal) {
   shown.query = undefined;
   clearPlot();
-  linkData();
   const locked = refusal.status === 401 || refusal.status === 403;
   enter(locked ? "locked" : "refused", locked ? "This service asks who you are." : "The series cannot be shown.");
   // Quoted for a shell: a path may have this quote, and whoever sent the link may have put it there.

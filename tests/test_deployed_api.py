@@ -93,7 +93,8 @@ def authorized_by(cloud: LocalCloud, **how: Any) -> Iterator[None]:
     """Demand, for a while, authorization of whoever calls the API."""
     gateway = cloud.client("apigatewayv2")
     api_id = cloud.outputs(STAGE)["HttpApiId"]
-    (route,) = (each["RouteId"] for each in gateway.get_routes(ApiId=api_id)["Items"])
+    routes = {each["RouteKey"]: each["RouteId"] for each in gateway.get_routes(ApiId=api_id)["Items"]}
+    route = routes["GET /visits/{resourceId}"]
     gateway.update_route(ApiId=api_id, RouteId=route, **how)
     try:
         yield
