@@ -21,7 +21,7 @@ def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: 
     return not (isinstance(failure, RejectedPositiveData) and response.status_code == 400 and no_range)
 
 
-@schemathesis.deserializer("text/csv")
-def read_csv(_: DeserializationContext, response: Response) -> str:
+@schemathesis.deserializer("text/csv", "text/html")
+def read_text(_: DeserializationContext, response: Response) -> str:
     """Return the text, for the schema's pattern."""
     return response.content.decode()

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,10 +37,11 @@ class Example:
 
 def examples() -> Iterator[Any]:
     """Yield each example of a response as a test's parameter."""
-    for status, reference in DOCUMENT["paths"]["/visits/{resourceId}"]["get"]["responses"].items():
-        response = COMPONENTS["responses"][reference["$ref"].rpartition("/")[2]]
+    references = chain.from_iterable(path["get"]["responses"].items() for path in DOCUMENT["paths"].values())
+    for status, reference in dict.fromkeys((status, reference["$ref"]) for status, reference in references):
+        response = COMPONENTS["responses"][reference.rpartition("/")[2]]
         for media_type, content in response.get("content", {}).items():
-            for name, example in content["examples"].items():
+            for name, example in content.get("examples", {}).items():
                 request = example.get("x-request", {})
                 shown = Example(
                     int(status),
