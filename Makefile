@@ -7,7 +7,7 @@ LINTED_STAGES := dev staging prod
 TEMPLATES := $(LINTED_STAGES:%=.package/%/cloudformation-template-update-stack.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help install start test lint format deploy remove smoke
+.PHONY: help install start test picture lint format deploy remove smoke
 
 # These reach an AWS account. The stage is said each time: one that the environment happens to have does not count.
 ifneq ($(filter deploy remove smoke,$(MAKECMDGOALS)),)
@@ -43,6 +43,9 @@ start: install ## Run the whole service on this machine until Ctrl-C (PORT=4566)
 
 test: install ## Run every test, those on a local cloud included
 	pytest
+
+picture: install ## Take the README's picture of the chart anew
+	KEEP_PICTURE=1 REQUIRE_BROWSER=1 pytest tests/test_chart_page.py -k picture_of_it
 
 # W3005: a redundant DependsOn, which the framework writes. W8003: a condition on a param has one outcome in each stage.
 lint: install .venv-checkov/.installed ## Check style, types and the packaged templates

@@ -205,6 +205,7 @@ def _start(port: int) -> NoReturn:
             exported = " ".join(f"{name}={value}" for name, value in settings.items())
             print(
                 f"\nAPI ready: {api}\n\n  curl '{api}/visits/324?startDate=20171002'\n\n"
+                f"For the browser:\n\n  {api}/visits/324/chart\n\n"
                 f"For the command line, in another terminal:\n\n  . .venv/bin/activate\n  export {exported}\n\n"
                 "Ctrl-C stops it.",
                 flush=True,

@@ -128,6 +128,15 @@ def test_make_start_prints_a_curl_that_answers(started: Started) -> None:
     assert f"[\n{objects}\n]\n" == started.answered
 
 
+def test_make_start_prints_the_address_of_a_chart(started: Started) -> None:
+    """Which is a page."""
+    (url,) = re.findall(r"^API ready: (http://\S+)$", started.printed, re.MULTILINE)
+    (chart,) = re.findall(r"^  (http://\S+)$", started.printed, re.MULTILINE)
+
+    assert f"{url}/visits/324/chart" == chart
+    assert "<title>Visits</title>" in shell(f"curl '{chart}'", {})
+
+
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
