@@ -451,7 +451,7 @@ def test_the_readme_has_a_picture_of_it(site: Api, browser: Browser, tmp_path: P
         slider = chart.page.get_by_role("slider")
         box = chart.page.locator(".u-over").bounding_box()
         assert box
-        chart.page.mouse.move(box["x"] + box["width"] * 0.62, box["y"] + 40)
+        chart.page.mouse.move(box["x"] + box["width"] * 92.5 / 150, box["y"] + 40)
         expect(slider).to_have_attribute("aria-valuetext", "Sunday, 1 October 2023: 577 visits")
         figure = chart.page.locator("figure").bounding_box()
         assert figure
