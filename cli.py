@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ from rich.table import Table
 from converter import Converter, Report, Result, RulesChanged, Source
 from repository import FilesTable, Receipt, RepositoryError, TableExists, Unavailable, VisitsTable, connect
 from series import Interval, Rows, Selection
+from terminal_chart import ASCII, BLOCKS, draw, fitting_interval
 from visit_files import Limits, rejects_key
 from visits import InvalidValue, parse_correction, parse_day, parse_event_id, parse_series_id, to_csv, to_json
 
@@ -140,7 +142,12 @@ def add(stage: Stage, event_id: str, day: int, count: int) -> None:
 @click.option("--start", type=DAY, help="First day, YYYYMMDD or YYYY-MM-DD.")
 @click.option("--end", type=DAY, help="Last day, inclusive.")
 @click.option("--fill", is_flag=True, help="Show days without visits: 0, or nothing where no data has arrived.")
-@click.option("--interval", type=click.Choice([each.value for each in Interval]), default="day", show_default=True)
+@click.option(
+    "--interval",
+    type=click.Choice([each.value for each in Interval]),
+    help="What a row sums up; a day unless told otherwise, with --plot what fits.",
+)
+@click.option("--plot", "output", flag_value="plot", help="Draw bars; every day of the range has its place.")
 @click.option("--json", "output", flag_value="json", help="As the API answers it.")
 @click.option("--csv", "output", flag_value="csv", help="As a visit file; the default where the output is no terminal.")
 @on_tables
@@ -151,24 +158,26 @@ def query(
     end: int | None,
     *,
     fill: bool,
-    interval: str,
+    interval: str | None,
     output: str | None,
 ) -> None:
     """Show the visits of EVENT_ID, or of `all` events together, oldest day first."""
     if start is not None and end is not None and end < start:
         raise click.UsageError(f"--end {end:08} is before --start {start:08}")
-    rows: dict[int, int | float | None] = {}
-    following: Selection | None = Selection(start, end, fill, Interval(interval))
-    while following:
-        page = stage.visits.series(event_id, following)
-        rows |= page.rows
-        following = page.more
-    if output == "json":
+    selection = Selection(start, end, fill or output == "plot", Interval(interval or "day"))
+    rows = every_row(stage.visits, event_id, selection)
+    if output == "plot":
+        if not interval and (fitting := fitting_interval(rows)) is not Interval.DAY:
+            selection = selection._replace(interval=fitting)
+            rows = every_row(stage.visits, event_id, selection)
+        blocks = BLOCKS if can_print(BLOCKS) else ASCII
+        click.echo("\n".join(draw(event_id, selection.interval, rows, shutil.get_terminal_size().columns, blocks)))
+    elif output == "json":
         click.echo(to_json(event_id, rows), nl=False)
     elif output == "csv" or not on_terminal():
         click.echo(to_csv(event_id, rows), nl=False)
     else:
-        Console().print(as_table(event_id, Interval(interval), rows))
+        Console().print(as_table(event_id, selection.interval, rows))
 
 
 @cli.command()
@@ -346,6 +355,27 @@ def create_table(stage: Stage) -> None:
             click.echo(f"{table.name}: created")
         except TableExists:
             click.echo(f"{table.name}: exists already")
+
+
+def every_row(table: VisitsTable, event_id: str, selection: Selection) -> Rows:
+    """Return the rows of every page."""
+    rows: dict[int, int | float | None] = {}
+    following: Selection | None = selection
+    while following:
+        page = table.series(event_id, following)
+        rows |= page.rows
+        following = page.more
+    return rows
+
+
+def can_print(text: str) -> bool:
+    """Return whether the output's encoding has every character of `text`."""
+    encoding = sys.stdout.encoding if sys.stdout else None
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def on_terminal() -> bool:

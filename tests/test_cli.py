@@ -910,6 +910,50 @@ def test_query_shows_more_than_one_page_of_rows(capsys: pytest.CaptureFixture[st
     assert 44 == sum(row["EventCount"] or 0 for row in rows)
 
 
+def test_query_draws_the_series(
+    book_table: VisitsTable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As wide as the terminal is, every day in its place; in longer intervals where days would be too many."""
+    monkeypatch.setenv("COLUMNS", "40")
+    book_table.add("325", 20171011, 1)
+
+    cli.main(["query", "324", "--start", "20171010", "--end", "20171012", "--plot"])
+    assert [
+        "Event 324, visits by day",
+        "",
+        "2017-10-10 Tue   2  ████",
+        "2017-10-11 Wed   0",
+        "2017-10-12 Thu  10  ████████████████████",
+        "",
+        "12 visits in 3 days, 4.0 a day on average",
+    ] == capsys.readouterr().out.splitlines()
+
+    cli.main(["query", "324", "--start", "20170901", "--plot"])
+    drawn = capsys.readouterr().out.splitlines()
+    assert "Event 324, visits by day" == drawn[0]
+    cli.main(["query", "324", "--start", "20160901", "--plot"])
+    drawn = capsys.readouterr().out.splitlines()
+    assert "Event 324, visits by week" == drawn[0]
+    assert "2017-10-09  28  ████████████████████████" == drawn[-4]
+    assert "44 visits in 60 weeks, 11.0 a week on average; 56 not loaded" == drawn[-1]
+    cli.main(["query", "324", "--start", "20160901", "--plot", "--interval", "month"])
+    assert "Event 324, visits by month" == capsys.readouterr().out.splitlines()[0]
+
+
+@pytest.mark.usefixtures("book_table")
+def test_query_draws_where_there_are_no_block_characters(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """In an output of whatever encoding."""
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(encoding="ascii")
+    monkeypatch.setenv("COLUMNS", "40")
+
+    cli.main(["query", "324", "--start", "20171016", "--plot"])
+
+    assert b"2017-10-16 Mon  6  " + b"#" * 21 in capsysbinary.readouterr().out.splitlines()
+
+
 def test_query_prints_a_table_on_a_terminal(
     book_table: VisitsTable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
