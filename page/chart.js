@@ -62,7 +62,7 @@ function present() {
   const { bars, interval } = shown;
   const sums = sumUp(bars);
   enter("shown", [inWords(bars, sums), ...limits()].join(" "));
-  byId("total").textContent = number.format(sums.total);
+  byId("total").textContent = sums.loaded ? number.format(sums.total) : "–";
   byId("mean").textContent = sums.mean === null ? "–" : rounded(sums.mean);
   byId("highest-name").textContent = sums.highest ? `Most, ${shortNameOf(sums.highest)}` : "Most";
   byId("highest").textContent = sums.highest ? number.format(sums.highest.visits) : "–";
@@ -71,7 +71,7 @@ function present() {
   byId("key-missing").hidden = !bars.some((bar) => bar.visits === null);
   byId("key-incomplete").hidden = !bars.some((bar) => bar.missing && bar.visits !== null);
   for (const button of document.querySelectorAll("[data-days]")) {
-    const whole = !asked("startDate") && !asked("endDate");
+    const whole = !asked("startDate") && !asked("endDate") && !asked("limit");
     const pressed = button.dataset.days === "all" ? whole : !whole && sums.days === Number(button.dataset.days);
     button.setAttribute("aria-pressed", String(pressed));
   }

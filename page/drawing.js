@@ -26,17 +26,18 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 
 const compactNumber = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
+/** Return whether an interval begins at a bar; at the first one, if the bar is that interval or begins with it. */
 function begins(interval, bar, before) {
   const first = firstDay(interval, bar.from);
-  return before ? firstDay(interval, before.from) !== first : first === bar.from;
+  if (before) return firstDay(interval, before.from) !== first;
+  return bar.interval === interval || bar.from === first;
 }
 
 /** Return the labels of a days' axis so wide, by the index of their bar; the year where it is new. */
 function dayLabels(bars, widthPx) {
-  const [longest] = bars.map((bar) => bar.to - bar.from + 1).sort((a, b) => b - a);
-  for (const { unit, at } of TICKS) {
-    // The day that a month begins on says nothing.
-    if (unit === "day" && longest > 7) continue;
+  // The day that a month begins on says nothing, nor does the month of a year.
+  const finest = { month: "month", year: "year" }[bars[0].interval] ?? "day";
+  for (const { unit, at } of TICKS.slice(TICKS.findIndex((rule) => rule.unit === finest))) {
     const indices = bars.flatMap((bar, index) => (at(bar, bars[index - 1], index) ? [index] : []));
     if (!indices.length || indices.length * TICK_PX[unit] > widthPx) continue;
     let shownYear;

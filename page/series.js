@@ -9,7 +9,7 @@ const TIMEOUT_MS = 35_000; // API Gateway gives up after 30 s
 
 const MS_PER_DAY = 86_400_000;
 
-/** What this page sees to by itself; a value that it does not know goes to the API, which says what is wrong with it. */
+/** What the page sees to by itself; a value that it does not know goes to the API, which says what is wrong. */
 const OWN_PARAMETERS = {
   fill: /^zero$/,
   format: /^(json|csv)$/,
@@ -82,8 +82,8 @@ function fittingInterval(days, most) {
 }
 
 /**
- * Return a series as bars, oldest first: `interval`; `day`, which is its first; `from` and `to`, its days that are in the
- * range; `visits`, null where none of them was loaded; `missing`, how many were not.
+ * Return a series as bars, oldest first: `interval`; `day`, its first; `from` and `to`, its days that are in the range;
+ * `visits`, null where none of them was loaded; `missing`, how many were not.
  */
 function toBars(interval, days) {
   const bars = [];

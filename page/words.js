@@ -9,13 +9,17 @@ const asDate = (options) => {
 };
 const longDay = asDate({ weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const mediumDay = asDate({ day: "numeric", month: "long", year: "numeric" });
-const shortDay = asDate({ day: "numeric", month: "short", year: "numeric" });
+const shortDay = (day) => {
+  const [year, month, dayOfMonth] = calendarDay(day);
+  return `${dayOfMonth} ${MONTHS[month - 1]} ${year}`; // as below the bars: en-GB has Sept
+};
 const longMonth = asDate({ month: "long", year: "numeric" });
 
 /** Return what the bars come to, and the range, in a sentence or two. */
 function inWords(bars, { total, days, loaded, mean }) {
   const [first, last] = [bars[0].from, bars.at(-1).to];
-  const range = first === last ? `on ${longDay(first)}` : `from ${mediumDay(first)} to ${mediumDay(last)}`;
+  const whole = (day) => mediumDay(day).replaceAll(" ", "\u00a0"); // no date over two lines
+  const range = first === last ? `on ${longDay(first)}` : `from ${whole(first)} to ${whole(last)}`;
   if (!loaded) return `No data has arrived for any of the ${plural(days, "day")} ${range}.`;
   const average = days > 1 ? `, ${rounded(mean)} a day on average` : "";
   const sentences = [`${plural(total, "visit")} ${range}${average}.`];

@@ -228,6 +228,28 @@ def test_the_address_follows_what_is_picked(site: Api, chart: Watched) -> None:
     assert "" == urlsplit(chart.page.url).query
 
 
+@pytest.mark.parametrize(
+    ("query", "labels"),
+    [
+        ("endDate=20230309", ["1 Mar\n2023", "2 Mar", "3 Mar"]),
+        ("endDate=20230430", ["6 Mar\n2023", "13 Mar", "20 Mar"]),
+        ("endDate=20230731", ["Mar\n2023", "Apr", "May", "Jun", "Jul"]),
+        ("interval=month", ["Mar\n2023", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan\n2024"]),
+        ("interval=year", ["2023", "2024"]),
+        ("startDate=20000101&endDate=20241231&interval=month", ["2000", "2002", "2004"]),
+    ],
+)
+def test_the_days_below_the_bars_are_as_many_as_there_is_room_for(
+    site: Api, chart: Watched, query: str, labels: list[str]
+) -> None:
+    """At the beginnings of weeks, months or years; the year where it is new."""
+    chart.open(f"{site.url}/visits/{BUSY}/chart?{query}")
+
+    shown: list[str] = chart.page.evaluate("[...dayLabels(shown.bars, shown.plot.width).values()]")
+
+    assert labels == shown[: len(labels)]
+
+
 def test_a_range_is_picked_with_the_mouse(site: Api, chart: Watched) -> None:
     """From the bar where a button is pressed to the one where it is let go."""
     chart.open(f"{site.url}/visits/{BUSY}/chart?startDate=20230301&endDate=20230309")
