@@ -11,6 +11,10 @@ const name = resourceId === "all" ? "All events" : `Event ${resourceId}`;
 
 /** What is on the page: the days read, the query that they answer, the bars made of them, and the drawing. */
 const shown = { query: undefined, days: [], more: false, bars: [], interval: "day", plot: undefined, index: undefined };
+
+/** What the dates were filled with, by the parameter that each is for. */
+const filled = { startDate: "", endDate: "" };
+
 let reading = new AbortController();
 
 function asked(parameter) {
@@ -75,8 +79,7 @@ function present() {
     const pressed = button.dataset.days === "all" ? whole : !whole && sums.days === Number(button.dataset.days);
     button.setAttribute("aria-pressed", String(pressed));
   }
-  byId("from").value = isoDay(bars[0].from);
-  byId("to").value = isoDay(bars.at(-1).to);
+  fillDates(isoDay(bars[0].from), isoDay(bars.at(-1).to));
   draw();
   if (byId("numbers").open) fillTable();
 }
@@ -195,10 +198,16 @@ function fillControls() {
     const parsed = parseDay(asked(parameter));
     return parsed === undefined ? "" : isoDay(parsed);
   };
-  byId("from").value = day("startDate");
-  byId("to").value = day("endDate");
+  fillDates(day("startDate"), day("endDate"));
   byId("automatic").textContent = "automatic";
   byId("interval").value = INTERVALS.includes(asked("interval")) ? asked("interval") : "";
+}
+
+function fillDates(startDate, endDate) {
+  Object.assign(filled, { startDate, endDate });
+  // Only where it differs: to set a date is to interrupt whoever types it.
+  if (byId("from").value !== startDate) byId("from").value = startDate;
+  if (byId("to").value !== endDate) byId("to").value = endDate;
 }
 
 /** Return the page's address with some parameters changed, and without those that are set to nothing. */
@@ -214,19 +223,24 @@ function addressWith(changes) {
 /** Go to another range or interval; what was shown is a step back. */
 function pick(changes) {
   // Other days are other rows: a limit on the old ones means nothing to them.
-  history.pushState(null, "", addressWith({ limit: "", order: "", ...changes }));
+  const address = addressWith({ limit: "", order: "", ...changes });
+  if (address === `${location.pathname}${location.search}`) return;
+  history.pushState(null, "", address);
   show();
 }
 
-function pickRange() {
-  const [from, to] = [byId("from").value, byId("to").value];
-  if (from && to && to < from) {
-    byId("to").setCustomValidity(`The range begins ${mediumDay(parseDay(from))}: it cannot end before`);
-    byId("to").reportValidity();
-    return;
-  }
-  byId("to").setCustomValidity("");
-  pick({ startDate: from, endDate: to });
+/** Go to the range of the dates, as far as they were changed: an end that was open stays open. */
+function pickRange(event) {
+  const dates = { startDate: byId("from").value, endDate: byId("to").value };
+  const { startDate, endDate } = dates;
+  const changes = Object.fromEntries(Object.entries(dates).filter(([parameter, day]) => day !== filled[parameter]));
+  // A year that is being typed begins with zeros; whoever means it leaves the date or presses Enter.
+  const isTyped = event.type === "change" && Object.values(changes).some((day) => day && day < "1000");
+  if (isTyped || !Object.keys(changes).length) return;
+  const isReversed = startDate && endDate && endDate < startDate;
+  byId("to").setCustomValidity(isReversed ? `The range begins on ${mediumDay(parseDay(startDate))}.` : "");
+  if (isReversed) byId("to").reportValidity();
+  else pick(changes);
 }
 
 const KEYS = {
@@ -244,15 +258,18 @@ function listen() {
   const plot = byId("plot");
   plot.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hideTip();
-    if (!(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!shown.plot || !(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     point(Math.min(Math.max(KEYS[event.key](shown.index), 0), shown.bars.length - 1));
   });
   plot.addEventListener("focus", () => plot.matches(":focus-visible") && point(shown.index));
   plot.addEventListener("blur", hideTip);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  byId("from").addEventListener("change", pickRange);
-  byId("to").addEventListener("change", pickRange);
+  for (const date of [byId("from"), byId("to")]) {
+    date.addEventListener("change", pickRange);
+    date.addEventListener("blur", pickRange);
+    date.addEventListener("keydown", (event) => event.key === "Enter" && pickRange(event));
+  }
   byId("interval").addEventListener("change", (event) => pick({ interval: event.target.value }));
   for (const button of document.querySelectorAll("[data-days]")) {
     button.addEventListener("click", () => {

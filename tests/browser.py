@@ -17,7 +17,7 @@ import local_cloud
 EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 QUIET = (
-    *("--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--lang=en-US"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
