@@ -127,6 +127,17 @@ def _problems(api: Api, _: Stack) -> Iterator[Finding]:
         )
 
 
+def _chart(api: Api, _: Stack) -> Iterator[Finding]:
+    path = SERIES.replace("?", "/chart?")
+    answer = api.ask(path)
+    policy = answer.headers.get("Content-Security-Policy", "")
+    yield expect(
+        f"GET {path}",
+        {"status": 200, "Content-Type": "text/html; charset=utf-8", "policy": "default-src 'none'"},
+        {"status": answer.status_code, **_headers(answer, "Content-Type"), "policy": policy.partition(";")[0]},
+    )
+
+
 def _no_such_route(api: Api, _: Stack) -> Iterator[Finding]:
     answer = api.ask("/no-such-route")
     yield expect("GET /no-such-route", (404, {"message": "Not Found"}), (answer.status_code, _json(answer)))
@@ -177,6 +188,7 @@ CHECKS: tuple[Check, ...] = (
     _series,
     _csv,
     _problems,
+    _chart,
     _no_such_route,
     _any_page_may_read,
     _preflight,

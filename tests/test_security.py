@@ -124,6 +124,7 @@ def test_auth_iam_lets_in_whoever_signs_and_may(cloud: LocalCloud, guarded: Call
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=policy)
     answer = api.get("/visits/324", signed(api, "/visits/324", reader))
+    assert 200 == api.get("/visits/324/chart").status  # which has no count in it
 
     assert [(20171001, 1)] == rows(answer)
     assert "private, max-age=60" == answer.headers["Cache-Control"]
@@ -389,6 +390,7 @@ class Roles:
             "takes over": self.takes_over,
             "hands over": self.hands_over,
             "getVisits logs": partial(self.logs, "GetVisits"),
+            "getChart logs": partial(self.logs, "GetChart"),
             "ingestFile logs": partial(self.logs, "IngestFile"),
         }
         return [name for name, works in parts.items() if not works()]
@@ -416,6 +418,8 @@ def test_whatever_action_is_taken_away_something_breaks(stack: Stack, api: Api, 
             breaks[str(grant)] = roles.broken()
 
     assert {
+        "GetChartRole logs:CreateLogStream GetChartLogGroup": ["getChart logs"],
+        "GetChartRole logs:PutLogEvents GetChartLogGroup": ["getChart logs"],
         "GetVisitsRole dynamodb:Query VisitsTable": ["answers"],
         "GetVisitsRole logs:CreateLogStream GetVisitsLogGroup": ["getVisits logs"],
         "GetVisitsRole logs:PutLogEvents GetVisitsLogGroup": ["getVisits logs"],

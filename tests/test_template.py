@@ -25,6 +25,8 @@ ALARMS = {
     "CountsReadThrottlesAlarm",
     "CountsWriteThrottlesAlarm",
     "FailedEventsAlarm",
+    "GetChartErrorsAlarm",
+    "GetChartThrottlesAlarm",
     "GetVisitsErrorsAlarm",
     "GetVisitsThrottlesAlarm",
     "IngestFileErrorsAlarm",
@@ -200,7 +202,7 @@ def test_the_page_has_a_function_of_its_own(package: Packager) -> None:
     assert ["arm64"] == function["Architectures"]
     assert {"Fn::GetAtt": ["GetChartRole", "Arn"]} == function["Role"]
     assert "JSON" == function["LoggingConfig"]["LogFormat"]
-    assert {"CACHE_CONTROL": cache_control(dev)} == function["Environment"]["Variables"]
+    assert {"CACHE_CONTROL": "public, max-age=60"} == function["Environment"]["Variables"]
     route = dev.resource("HttpApiRouteGetVisitsResourceidVarChart")
     assert "GET /visits/{resourceId}/chart" == route["RouteKey"]
     assert "NONE" == route.get("AuthorizationType", "NONE")
@@ -346,6 +348,7 @@ def test_the_pages_role_may_write_its_log(package: Packager) -> None:
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": {"Fn::GetAtt": ["GetChartLogGroup", "Arn"]},
         },
+        TRACING,
     ] == statements_of(package("dev").resource("GetChartRole"))
 
 
@@ -500,7 +503,7 @@ def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> N
     assert {"requestId", "status", "latency", "integrationLatency", "integrationError"} < set(logged)
     assert all(value.startswith("$context.") for value in logged.values())
     assert not any("identity" in value or "claims" in value or "userAgent" in value for value in logged.values())
-    for name in ("GetVisits", "IngestFile"):
+    for name in ("GetVisits", "GetChart", "IngestFile"):
         assert {"Mode": "Active"} == dev.resource(f"{name}LambdaFunction")["TracingConfig"]
 
 
@@ -535,6 +538,10 @@ def test_a_param_says_who_may_read(
 
     assert route == {name: properties[name] for name in ("AuthorizationType", "AuthorizerId") if name in properties}
     assert cached == packaged.resource("GetVisitsLambdaFunction")["Environment"]["Variables"]["CACHE_CONTROL"]
+    # The page has no count in it, and tells how to get them.
+    assert "AuthorizationType" not in packaged.resource("HttpApiRouteGetVisitsResourceidVarChart")
+    chart = packaged.resource("GetChartLambdaFunction")["Environment"]["Variables"]
+    assert {"CACHE_CONTROL": "public, max-age=60"} == chart
 
 
 def test_tokens_are_of_the_issuer_and_for_the_audience_that_params_name(package: Packager) -> None:
