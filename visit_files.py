@@ -54,6 +54,16 @@ class BadRow(ValueError):
         self.rule = rule
 
 
+class CsvReader(Protocol):
+    """What `csv.reader` gives."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield rows as their fields; raise csv.Error."""
+        ...
+
+
 class Stream(Protocol):
     """Where the bytes come from."""
 
@@ -77,8 +87,10 @@ class VisitFile:
         self.rejects = SpooledTemporaryFile[bytes](max_size=_IN_MEMORY_BYTES)
         """JSON Lines, `line` `reason` `text`, one for each rejected row."""
         self._limits = limits
-        # Rows repeat: a pair of texts that was valid once, and a count, need not be parsed again.
+        # Rows repeat: a pair of texts that was valid once, and a count, need not be parsed again. What such rows add up
+        # to is kept apart until the end.
         self._keys: dict[tuple[str, str], tuple[str, int]] = {}
+        self._sums: dict[tuple[str, str], int] = {}
         self._visits: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -120,34 +132,49 @@ class VisitFile:
             header = next(reader, [])
         except csv.Error as error:
             raise BadFile("has no CSV header") from error
-        event_day, count, width = _columns(header)
-        while True:
-            try:
-                for fields in reader:
-                    if not fields:
+        columns = _columns(header)
+        while self._read_rows(reader, columns, lines):
+            pass
+        for texts, visits in self._sums.items():
+            self.counts[self._keys[texts]] += visits
+
+    def _read_rows(self, reader: CsvReader, columns: _Columns, lines: _Lines) -> bool:
+        """Read on to the end, or past the next row that is not CSV; return whether there may be more."""
+        event_day, count, width = columns
+        sums, visits = self._sums, self._visits
+        known_rows = 0
+        try:
+            for fields in reader:
+                try:
+                    if len(fields) == width:
+                        # Nearly every row of a large file: as little as can be is done for it.
+                        sums[event_day(fields)] += visits[count(fields)]
+                        known_rows += 1
                         continue
-                    self.rows_read += 1
-                    try:
-                        if len(fields) == width:
-                            self.counts[self._keys[event_day(fields)]] += self._visits[count(fields)]
-                            continue
-                    except KeyError:
-                        pass
-                    try:
-                        if len(fields) != width:
-                            raise BadRow(f"has {len(fields)} fields, the header has {width}")
-                        event_id, day = event_day(fields)
-                        self._add(event_id, day, count(fields))
-                    except BadRow as error:
-                        self._reject(reader.line_num, error, lines.text(reader.line_num))
-                return
-            except csv.Error as error:
-                # At the end of the file, or past the longest field that csv takes, a quote was left open: what is a row
-                # and what is not can no longer be told. Any other error ends with its row.
-                if lines.ended or "field limit" in str(error):
-                    raise BadFile(f"has a quoted field that does not end, line {reader.line_num}") from error
-                self.rows_read += 1
-                self._reject(reader.line_num, BadRow(f"is not CSV: {error}"), lines.text(reader.line_num))
+                except KeyError:
+                    pass
+                if fields:
+                    self._read_row(fields, columns, reader.line_num, lines)
+            return False
+        except csv.Error as error:
+            # At the end of the file, or past the longest field that csv takes, a quote was left open: what is a row and
+            # what is not can no longer be told. Any other error ends with its row.
+            if lines.ended or "field limit" in str(error):
+                raise BadFile(f"has a quoted field that does not end, line {reader.line_num}") from error
+            self.rows_read += 1
+            self._reject(reader.line_num, BadRow(f"is not CSV: {error}"), lines.text(reader.line_num))
+            return True
+        finally:
+            self.rows_read += known_rows
+
+    def _read_row(self, fields: Sequence[str], columns: _Columns, line: int, lines: _Lines) -> None:
+        self.rows_read += 1
+        try:
+            if len(fields) != columns.width:
+                raise BadRow(f"has {len(fields)} fields, the header has {columns.width}")
+            self._add(*columns.event_day(fields), columns.visits(fields))
+        except BadRow as error:
+            self._reject(line, error, lines.text(line))
 
     def _read_json_lines(self, lines: _Lines) -> None:
         for number, text in enumerate(lines, 1):
@@ -167,6 +194,7 @@ class VisitFile:
             raise BadFile(f"has more than {self._limits.max_pairs:,} different pairs of event and day")
         if len(self._keys) < _CACHED_TEXTS:
             self._keys[event_text, day_text] = key
+            self._sums.setdefault((event_text, day_text), 0)
         if len(self._visits) < _CACHED_TEXTS:
             self._visits[count_text] = visits
 
@@ -270,10 +298,15 @@ def _ends(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _columns(
-    header: Sequence[str],
-) -> tuple[Callable[[Sequence[str]], tuple[str, str]], Callable[[Sequence[str]], str], int]:
-    """Return what picks event and day from a row's fields, what picks the count, and how many fields a row has."""
+class _Columns(NamedTuple):
+    """What picks event and day from a row's fields, what picks the count, and how many fields a row has."""
+
+    event_day: Callable[[Sequence[str]], tuple[str, str]]
+    visits: Callable[[Sequence[str]], str]
+    width: int
+
+
+def _columns(header: Sequence[str]) -> _Columns:
     for name in _FIELDS:
         if header.count(name) > 1:
             raise BadFile(f"has a header with two columns {name}")
@@ -282,7 +315,7 @@ def _columns(
             raise BadFile(f"has no header with a column {name}")
     event_day = itemgetter(header.index(_FIELDS[0]), header.index(_FIELDS[1]))
     count = itemgetter(header.index(_FIELDS[2])) if _FIELDS[2] in header else lambda _: "1"
-    return event_day, count, len(header)
+    return _Columns(event_day, count, len(header))
 
 
 def _json_fields(text: str) -> tuple[str, str, str]:

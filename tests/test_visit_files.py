@@ -97,6 +97,23 @@ def test_rows_are_summed_by_event_and_day() -> None:
     assert ([], []) == (file.reasons, file.rejected)
 
 
+def test_a_known_pair_with_a_new_count_adds_to_what_it_had() -> None:
+    """Rows that are read the short way, as all is known of them, and others, in any order."""
+    found = read(HEADER + "324,20171001,1\n324,20171001,1\n324,20171001,2\n324,2017-10-01,1\n324,20171001,1\n")
+
+    assert {("324", 20171001): 6} == found.counts
+    assert (5, 5, 0) == found.rows
+
+
+def test_a_refused_file_tells_all_rows_that_were_read() -> None:
+    """Those read the short way, too: the receipt says how far it came."""
+    with VisitFile(Limits(max_pairs=1)) as file:
+        with pytest.raises(BadFile):
+            file.read("visits.csv", io.BytesIO(f"{HEADER}324,20171001,1\n324,20171001,1\n325,20171001,1\n".encode()))
+
+        assert 3 == file.rows_read
+
+
 def test_ids_are_kept_as_they_are() -> None:
     """`007` and `7` are two events, and no cache takes one for the other."""
     assert {("007", 20171001): 1, ("7", 20171001): 4} == read(
