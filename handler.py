@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+import startup
 from http_utils import (
     Event,
     Problem,
@@ -39,6 +40,8 @@ CONTENT_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8; he
 WRITERS = {"json": to_json, "csv": to_csv}
 
 logger = logging.getLogger(__name__)
+
+startup.done()
 
 
 class Context(Protocol):

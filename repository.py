@@ -15,11 +15,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
+from botocore.parsers import ResponseParserError
 
+import dynamodb_client
 from series import Interval, Page, Reading, Selection
 from visits import ALL_EVENTS, DayCount
 
@@ -118,14 +118,8 @@ def connect(region: str, max_attempts: int = MAX_ATTEMPTS) -> DynamoDBClient:
     `AWS_ENDPOINT_URL` and the usual chain of credentials are honoured. Raises RepositoryError where the environment's
     AWS settings make no sense (an unknown profile, a malformed endpoint).
     """
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": max_attempts},
-        tcp_keepalive=True,
-    )
     try:
-        client = boto3.client("dynamodb", region_name=region, config=config)
+        client = dynamodb_client.make(region, CONNECT_TIMEOUT_S, READ_TIMEOUT_S, max_attempts)
         urlsplit(client.meta.endpoint_url).port  # noqa: B018 - raises ValueError, as signing a request would
         return client
     except (BotoCoreError, ValueError) as error:
@@ -202,6 +196,9 @@ class _Table:
             raise Unavailable(f"{operation} on {self.name}: {error}") from error
         except BotoCoreError as error:
             raise RepositoryError(f"{operation} on {self.name}: {error}") from error
+        except (ResponseParserError, AttributeError, TypeError, UnicodeDecodeError) as error:
+            # What botocore's parser stumbles with over an answer that is no JSON object, or not of DynamoDB's shape.
+            raise RepositoryError(f"{operation} on {self.name}: the answer makes no sense: {error}") from error
 
 
 class VisitsTable(_Table):
@@ -292,8 +289,8 @@ class VisitsTable(_Table):
             with self._own_errors("Query"):
                 page = self._client.query(**request)
             try:
-                counts = {int(item["EventDay"]["N"]): _number(item["EventCount"]["N"]) for item in page["Items"]}
-            except (KeyError, ValueError, ArithmeticError) as error:
+                counts = _counts(page["Items"])
+            except (LookupError, TypeError, ValueError, ArithmeticError) as error:
                 raise RepositoryError(
                     f"Query on {self.name}: event {event_id} is stored or answered wrongly"
                 ) from error
@@ -475,6 +472,14 @@ def _file_key(bucket: str, key: str) -> dict[str, AttributeValueTypeDef]:
 
 def _n(number: int) -> AttributeValueTypeDef:
     return {"N": str(number)}
+
+
+def _counts(items: Sequence[Mapping[str, AttributeValueTypeDef]]) -> dict[int, Count]:
+    """Return the counts of items by day; a fraction among them is rare."""
+    try:
+        return {int(item["EventDay"]["N"]): int(item["EventCount"]["N"]) for item in items}
+    except ValueError:
+        return {int(item["EventDay"]["N"]): _number(item["EventCount"]["N"]) for item in items}
 
 
 def _number(text: str) -> int | float:

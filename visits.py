@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 ALL_EVENTS = "all"
@@ -17,9 +18,11 @@ MAX_COUNT = 10**12
 CSV_HEADER = "EventId,EventDay,EventCount"
 
 _SHOWN_CHARACTERS = 40
-_DAY = re.compile(r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})")
-_DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]|[0-9]{8}T")
-_WHOLE_NUMBER = re.compile(r"[+-]?0{0,99}[0-9]{1,13}")
+
+# Compiled when first used: a cold start need not wait for those that its request has no use for.
+_DAY = r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})"
+_DATE_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]|[0-9]{8}T"
+_WHOLE_NUMBER = r"[+-]?0{0,99}[0-9]{1,13}"
 
 
 class DayCount(NamedTuple):
@@ -63,13 +66,14 @@ def parse_series_id(text: str) -> str:
     return parse_event_id(text)
 
 
+@lru_cache(maxsize=4096)  # a file has far fewer days than rows
 def parse_day(text: str) -> int:
     """Return the day as a number, 20171002 for `20171002` or `2017-10-02`.
 
     Raises InvalidValue unless the text is one of the two forms and the day exists in the proleptic Gregorian calendar
     (years 1 to 9999).
     """
-    if match := _DAY.fullmatch(text):
+    if match := re.fullmatch(_DAY, text):
         year, month, day = int(match[1]), int(match[3]), int(match[4])
         try:
             date(year, month, day)
@@ -85,7 +89,7 @@ def parse_day_or_time(text: str) -> int:
 
     A date-time is taken as its UTC day, and as UTC where it names no offset. Raises InvalidValue.
     """
-    if not _DATE_TIME.match(text):
+    if not re.match(_DATE_TIME, text):
         return parse_day(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -108,7 +112,7 @@ def parse_correction(text: str) -> int:
 
 def parse_whole_number(text: str, minimum: int, maximum: int) -> int:
     """Return a whole number from `minimum` to `maximum`, of at most 13 digits; else raise InvalidValue."""
-    if not _WHOLE_NUMBER.fullmatch(text) or not minimum <= (number := int(text)) <= maximum:
+    if not re.fullmatch(_WHOLE_NUMBER, text) or not minimum <= (number := int(text)) <= maximum:
         raise InvalidValue(text, f"is not a whole number from {minimum:,} to {maximum:,}")
     return number
 
@@ -124,11 +128,9 @@ def parse_choice(text: str, *choices: str) -> str:
 def to_json(event_id: str, rows: Mapping[int, int | float | None]) -> str:
     """Return a series, days with their visits, as a JSON array, one object a line."""
     # An event's id needs no escaping (digits or `all`), and int and float print as JSON has them.
-    objects = ",\n".join(
-        f'{{"EventCount": {"null" if visits is None else visits}, "EventDay": {day}, "EventId": "{event_id}"}}'
-        for day, visits in rows.items()
-    )
-    return f"[\n{objects}\n]\n" if objects else "[]\n"
+    begin, middle, end = '{"EventCount": ', ', "EventDay": ', f', "EventId": "{event_id}"}}'
+    objects = [f"{begin}{'null' if visits is None else visits}{middle}{day}{end}" for day, visits in rows.items()]
+    return "[\n{}\n]\n".format(",\n".join(objects)) if objects else "[]\n"
 
 
 def to_csv(event_id: str, rows: Mapping[int, int | float | None]) -> str:

@@ -21,9 +21,11 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
+from botocore import handlers
 from moto import mock_aws
 from stack import Stack
 
+import dynamodb_client
 import local_cloud
 from local_cloud import LocalCloud, stage_params
 from repository import FilesTable, VisitsTable, connect
@@ -102,8 +104,9 @@ class Reply:
     """What the scripted DynamoDB does with one request."""
 
     status: int = 200
-    body: str = "{}"
+    body: str | bytes = "{}"
     content_type: str = "application/x-amz-json-1.0"
+    crc32: int | None = None
     cut: bool = False
     silent: bool = False
 
@@ -127,9 +130,14 @@ class ScriptedDynamoDB:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
-@pytest.fixture
-def scripted() -> Iterator[ScriptedDynamoDB]:
-    """A DynamoDB of canned answers."""
+@pytest.fixture(params=["as deployed", "by botocore alone"])
+def scripted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedDynamoDB]:
+    """A DynamoDB of canned answers. Clients made meanwhile are as deployed, or send and read by botocore alone."""
+    if request.param == "as deployed":
+        without_moto = [each for each in handlers.BUILTIN_HANDLERS if not each[0].startswith("before-send")]
+        monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", without_moto)
+    else:
+        monkeypatch.setattr(dynamodb_client, "decode", lambda **_: None)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -139,10 +147,12 @@ def scripted() -> Iterator[ScriptedDynamoDB]:
             if reply.silent:
                 dynamodb.closing.wait()
                 return
-            data = reply.body.encode()
+            data = reply.body.encode() if isinstance(reply.body, str) else reply.body
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.content_type)
             self.send_header("Content-Length", str(len(data)))
+            if reply.crc32 is not None:
+                self.send_header("x-amz-crc32", str(reply.crc32))
             self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(data[: len(data) // 2] if reply.cut else data)

@@ -15,11 +15,14 @@ import signal
 import sys
 from itertools import count
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
+
+import dynamodb_client
 
 
 def disturb(when: str, at: int) -> list[str]:
@@ -44,6 +47,16 @@ def disturb(when: str, at: int) -> list[str]:
         if next(answers) == at and when == "after":
             die()
 
+    make = dynamodb_client.make
+
+    def disturbed(*arguments: Any) -> Any:
+        client = make(*arguments)
+        # Before the client's own transport, which listens to the same event.
+        client.meta.events.register_first("before-send.dynamodb", sending)
+        client.meta.events.register("response-received", received)
+        return client
+
+    setattr(dynamodb_client, "make", disturbed)  # noqa: B010 - which the type checker would not have
     boto3.setup_default_session()
     assert boto3.DEFAULT_SESSION
     boto3.DEFAULT_SESSION.events.register("before-send", sending)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 import boto3
 import pytest
@@ -304,11 +306,25 @@ def test_only_days_and_counts_are_fetched(scripted: ScriptedDynamoDB, scripted_t
         (Reply(400, "<html>Bad Request</html>", "text/html"), RepositoryError),
         (Reply(body="{}"), RepositoryError),
         (Reply(body="<html>hello</html>", content_type="text/html"), RepositoryError),
+        (Reply(body="[]"), RepositoryError),
+        (Reply(body="null"), RepositoryError),
+        (Reply(body='"Items"'), RepositoryError),
+        (Reply(body='{"Items": '), RepositoryError),
+        (Reply(body=b'{"Items": [], "Count": "\xff"}'), RepositoryError),
+        (Reply(400, body=b"\xff"), RepositoryError),
+        (Reply(500, body=""), Unavailable),
+        (Reply(body='{"Items": null}'), RepositoryError),
+        (Reply(body='{"Items": "none"}'), RepositoryError),
+        (Reply(body='{"Items": [null]}'), RepositoryError),
+        (Reply(body='{"Items": [[]]}'), RepositoryError),
+        (Reply(body='{"Items": [{"EventDay": null, "EventCount": {"N": "1"}}]}'), RepositoryError),
+        (Reply(body='{"Items": [{"EventDay": {"N": null}, "EventCount": {"N": "1"}}]}'), RepositoryError),
+        (Reply(body='{"Items": [{"EventDay": {"S": "20171001"}, "EventCount": {"N": "1"}}]}'), RepositoryError),
         (Reply(body='{"Items": [{"EventDay": {"N": "20171001"}}]}'), RepositoryError),
         (Reply(body='{"Items": [{"EventDay": {"N": "x"}, "EventCount": {"N": "1"}}]}'), RepositoryError),
         (Reply(body='{"Items": [{"EventDay": {"N": "1"}, "EventCount": {"N": "x"}}]}'), RepositoryError),
     ],
-    ids=lambda value: value.body[:60] if isinstance(value, Reply) else value.__name__,
+    ids=lambda value: ascii(value.body[:60]) if isinstance(value, Reply) else value.__name__,
 )
 def test_a_failed_query_is_one_of_the_repositorys_own_errors(
     scripted: ScriptedDynamoDB, scripted_table: VisitsTable, reply: Reply, kind: type[RepositoryError]
@@ -361,6 +377,30 @@ def test_throttling_that_passes_goes_unnoticed(scripted: ScriptedDynamoDB, monke
     scripted.replies = [aws_error("ThrottlingException"), aws_error("ThrottlingException"), page(item(20171001, "3"))]
 
     assert {20171001: 3} == VisitsTable(connect(local_cloud.REGION), "user-visits-test").query("324")
+
+
+def test_an_answer_that_was_changed_on_its_way_is_asked_for_again(
+    scripted: ScriptedDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB sends a checksum along, of the bytes as they are on the wire."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
+    right = page(item(20171001, "3"))
+    assert isinstance(right.body, str)
+    scripted.replies = [replace(page(item(20171001, "4")), crc32=1), replace(right, crc32=crc32(right.body.encode()))]
+
+    assert {20171001: 3} == VisitsTable(connect(local_cloud.REGION), "user-visits-test").query("324")
+    assert 2 == len(scripted.requests)
+
+
+def test_an_answer_that_ends_too_early_is_unavailable_with_the_client_of_the_function(
+    scripted: ScriptedDynamoDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a series is none."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
+    scripted.replies = [replace(page(item(20171001, "4")), cut=True)]
+
+    with pytest.raises(Unavailable):
+        VisitsTable(connect(local_cloud.REGION), "user-visits-test").query("324")
 
 
 def test_counts_add_up_and_all_is_their_sum(table: VisitsTable) -> None:
@@ -796,7 +836,7 @@ def test_a_chunk_cancelled_for_any_other_reason_is_an_error_with_the_reasons(
         (aws_error("ResourceNotFoundException"), NoTable),
         (aws_error("ValidationException"), RepositoryError),
     ],
-    ids=lambda value: value.body[:60] if isinstance(value, Reply) else value.__name__,
+    ids=lambda value: ascii(value.body[:60]) if isinstance(value, Reply) else value.__name__,
 )
 def test_a_failed_call_for_receipts_is_one_of_the_repositorys_own_errors(
     scripted: ScriptedDynamoDB,

@@ -607,17 +607,21 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     modules = [
         "chart",
         "converter",
+        "dynamodb_client",
         "handler",
         "http_utils",
         "ingestion",
         "plan",
         "repository",
         "series",
+        "startup",
+        "transport",
         "visit_files",
         "visits",
     ]
     assert {
         *(f"{module}.py" for module in modules),
+        "dynamodb_api.json",
         *("aws_lambda_powertools", "jmespath", "typing_extensions.py"),
         *("page", "node_modules"),
         # What comes with them: jmespath's command, and the list that they were installed from.
