@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import marshal
+import os
 import re
 import subprocess
 import zipfile
@@ -603,6 +606,7 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if archive.getinfo(name).file_size > 1]
     tops = {Path(name).parts[0] for name in names}
+    bytecode = {Path(name).name for name in names if name.startswith("__pycache__/")}
 
     modules = [
         "chart",
@@ -621,7 +625,7 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     ]
     assert {
         *(f"{module}.py" for module in modules),
-        "dynamodb_api.json",
+        *("__pycache__", "dynamodb_api.json"),
         *("aws_lambda_powertools", "jmespath", "typing_extensions.py"),
         *("page", "node_modules"),
         # What comes with them: jmespath's command, and the list that they were installed from.
@@ -631,7 +635,22 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     assert {f"node_modules/uplot/dist/uPlot.{kind}" for kind in ("iife.min.js", "min.css")} == {
         name for name in names if name.startswith("node_modules")
     }
+    assert {f"{module}.cpython-313.pyc" for module in modules} == bytecode
     assert path.stat().st_size <= MAX_PACKAGE_BYTES
+
+
+def test_the_packaged_bytecode_is_that_of_the_packaged_modules(package: Packager, tmp_path: Path) -> None:
+    """Lambda need not compile them, and what it runs is what it has the source of; tracebacks show where that lies."""
+    with zipfile.ZipFile(package("dev").folder / "visits.zip") as archive:
+        archive.extractall(tmp_path)
+
+    for path in tmp_path.glob("__pycache__/*.pyc"):
+        content = path.read_bytes()
+        source = (tmp_path / path.name.replace(".cpython-313.pyc", ".py")).read_bytes()
+        # https://docs.python.org/3/reference/import.html#pyc-invalidation: by hash, checked.
+        assert (importlib.util.MAGIC_NUMBER, 0b11) == (content[:4], int.from_bytes(content[4:8], "little"))
+        assert importlib.util.source_hash(source) == content[8:16]
+        assert f"/var/task/{path.name.partition('.')[0]}.py" == marshal.loads(content[16:]).co_filename  # noqa: S302
 
 
 def allowed(packaged: Package) -> Iterator[dict[str, Any]]:
