@@ -3,11 +3,13 @@
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 PORT ?= 4566
+USERS ?= 10 100 250
+LOAD_S ?= 20
 LINTED_STAGES := dev staging prod
 TEMPLATES := $(LINTED_STAGES:%=.package/%/cloudformation-template-update-stack.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help install start test picture lint format deploy remove smoke
+.PHONY: help install start test picture lint format deploy remove smoke bench load
 
 # These reach an AWS account. The stage is said each time: one that the environment happens to have does not count.
 ifneq ($(filter deploy remove smoke,$(MAKECMDGOALS)),)
@@ -68,3 +70,19 @@ remove: install ## Remove a stage with its counts, but for what it retains (STAG
 
 smoke: install ## Check a deployed stage, changing nothing (STAGE=dev)
 	python -m smoke --stage '$(STAGE)'
+
+# With packages that the service and its tests have no use for.
+.venv-bench/.installed: requirements.txt constraints.txt benchmarks/requirements.txt
+	python3.13 -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt -r benchmarks/requirements.txt
+	@touch $@
+
+bench: install .venv-bench/.installed ## Measure against the budgets (ARGS="--json", "--picture docs/growth.svg")
+	@.venv-bench/bin/python -m benchmarks $(ARGS)
+
+# The local cloud's addresses have a dollar sign in them.
+load: .venv-bench/.installed ## Ask a deployed API as 10, 100, 250 users do (HOST=https://… USERS="10" LOAD_S=20)
+	@[ '$(value HOST)' ] || { echo 'HOST=https://… says which API to ask'; exit 2; }
+	@for users in $(USERS); do echo "$$users users, $(LOAD_S) s"; \
+	  .venv-bench/bin/locust -f benchmarks/load.py --headless --only-summary --loglevel WARNING --host '$(value HOST)' \
+	    --users $$users --spawn-rate $$users --run-time $(LOAD_S)s || exit 1; done

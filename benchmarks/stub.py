@@ -1,0 +1,108 @@
+"""A DynamoDB of canned bytes on loopback, in a process of its own, so that its work is nobody's who is measured.
+
+A Query of event "365" is answered by 365 days; of other operations it is counted how often they were called.
+"""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import subprocess
+import sys
+import threading
+import urllib.request
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+
+FIRST_DAY = date(1990, 1, 1)
+
+
+@cache
+def series(rows: int) -> dict[int, int]:
+    """Return `rows` days in a row, with counts of one to five digits."""
+    days = (FIRST_DAY + timedelta(days=number) for number in range(rows))
+    return {int(f"{day:%Y%m%d}"): 7**number % 99_991 for number, day in enumerate(days)}
+
+
+@cache
+def answer(rows: int, projected: bool) -> bytes:
+    """Return a Query's whole HTTP answer as DynamoDB writes it; without a projection each item has its event, too."""
+    event = {} if projected else {"EventId": {"S": str(rows)}}
+    items = [{**event, "EventDay": {"N": str(day)}, "EventCount": {"N": str(n)}} for day, n in series(rows).items()]
+    return _http({"Count": rows, "Items": items, "ScannedCount": rows})
+
+
+def _http(body: object) -> bytes:
+    data = json.dumps(body, separators=(",", ":")).encode()
+    head = (
+        "HTTP/1.1 200 OK\r\nServer: Server\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\n"
+        f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(data)}\r\nConnection: keep-alive\r\n"
+        f"x-amzn-RequestId: {'A' * 52}\r\nx-amz-crc32: {zlib.crc32(data)}\r\n\r\n"
+    )
+    return head.encode() + data
+
+
+CALLS = Counter[str]()
+LOCK = threading.Lock()
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        while request := self.rfile.readline():
+            headers = {}
+            while line := self.rfile.readline().strip():
+                name, _, value = line.decode().partition(":")
+                headers[name.lower()] = value.strip()
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            self.wfile.write(self._answer(request, headers.get("x-amz-target", ""), body))
+
+    def _answer(self, request: bytes, target: str, body: bytes) -> bytes:
+        if request.startswith(b"GET "):
+            with LOCK:
+                calls = dict(CALLS)
+                CALLS.clear()
+            return _http(calls)
+        operation = target.rpartition(".")[2]
+        if operation == "Query":
+            asked = json.loads(body)
+            # Low-level clients name the values by themselves, the resource numbers them.
+            event = next(value["S"] for value in asked["ExpressionAttributeValues"].values() if "S" in value)
+            return answer(int(event), "ProjectionExpression" in asked)
+        with LOCK:
+            CALLS[operation] += 1
+        return _http({})
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """Run the stub in a process of its own and yield its address."""
+    process = subprocess.Popen([sys.executable, Path(__file__)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def calls(endpoint: str) -> dict[str, int]:
+    """Return how often each operation but Query was called since this was last asked."""
+    with urllib.request.urlopen(endpoint) as answered:
+        counted: dict[str, int] = json.load(answered)
+        return counted
+
+
+if __name__ == "__main__":
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+        server.serve_forever()
