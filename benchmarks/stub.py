@@ -6,6 +6,7 @@ A Query of event "365" is answered by 365 days; of other operations it is counte
 from __future__ import annotations
 
 import json
+import os
 import socketserver
 import subprocess
 import sys
@@ -103,6 +104,8 @@ def calls(endpoint: str) -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):  # not on every system
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with _Server(("127.0.0.1", 0), _Handler) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
         server.serve_forever()
