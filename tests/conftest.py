@@ -309,6 +309,11 @@ class Package:
         return properties
 
 
+def listed(one_or_more: str | list[str]) -> list[str]:
+    """Return a policy's actions as a list: one may stand alone."""
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
+
+
 class Packager(Protocol):
     """What packages a stage."""
 

@@ -429,23 +429,11 @@ def test_where_authorization_is_demanded_the_page_says_how_to_get_the_counts(
     cloud: LocalCloud, site: Api, browser: Browser, how: str, said: str
 ) -> None:
     """The page itself is open to everyone, as there is no count in it."""
-    gateway = cloud.client("apigatewayv2")
-    api_id = cloud.outputs("test")["HttpApiId"]
-    authorizer = gateway.create_authorizer(
-        ApiId=api_id,
-        AuthorizerType="JWT",
-        Name="nobody",
-        IdentitySource=["$request.header.Authorization"],
-        JwtConfiguration={"Issuer": "https://127.0.0.1:1", "Audience": ["nobody"]},
-    )["AuthorizerId"]
-    by = {"AuthorizerId": authorizer} if how == "JWT" else {}
-
-    with authorized_by(cloud, AuthorizationType=how, **by), tab(browser) as chart:
+    with authorized_by(cloud, how), tab(browser) as chart:
         chart.open(f"{site.url}/visits/{BUSY}/chart?startDate=20230901&interval=week")
         assert "locked" == chart.state()
         code = chart.page.locator("#notice pre").inner_text()
         violations = chart.violations()
-    gateway.delete_authorizer(ApiId=api_id, AuthorizerId=authorizer)
 
     assert code.startswith(said)
     assert f"'{site.url}/visits/{BUSY}?startDate=20230901&fill=zero&interval=week&format=csv'" in code

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import BOOK_324, STAGE, TABLE, Answer, Api, ScriptedDynamoDB, aws_error, calendar, configured, rows
@@ -89,23 +89,12 @@ def test_404_where_there_is_no_such_route(api: Api, path: str) -> None:
 
 
 @contextmanager
-def authorized_by(cloud: LocalCloud, **how: Any) -> Iterator[None]:
-    """Demand, for a while, authorization of whoever calls the API."""
+def authorized_by(cloud: LocalCloud, how: str) -> Iterator[None]:
+    """Demand, for a while, authorization of whoever calls the API, JWT or AWS_IAM; nobody has a token."""
     gateway = cloud.client("apigatewayv2")
     api_id = cloud.outputs(STAGE)["HttpApiId"]
     routes = {each["RouteKey"]: each["RouteId"] for each in gateway.get_routes(ApiId=api_id)["Items"]}
     route = routes["GET /visits/{resourceId}"]
-    gateway.update_route(ApiId=api_id, RouteId=route, **how)
-    try:
-        yield
-    finally:
-        gateway.update_route(ApiId=api_id, RouteId=route, AuthorizationType="NONE")
-
-
-def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Api) -> None:
-    """In API Gateway's own words; the function is not called."""
-    gateway = cloud.client("apigatewayv2")
-    api_id = cloud.outputs(STAGE)["HttpApiId"]
     authorizer = gateway.create_authorizer(
         ApiId=api_id,
         AuthorizerType="JWT",
@@ -113,12 +102,21 @@ def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Ap
         IdentitySource=["$request.header.Authorization"],
         JwtConfiguration={"Issuer": "https://127.0.0.1:1", "Audience": ["nobody"]},
     )["AuthorizerId"]
+    by = {"AuthorizerId": authorizer} if how == "JWT" else {}
+    gateway.update_route(ApiId=api_id, RouteId=route, AuthorizationType=how, **by)
+    try:
+        yield
+    finally:
+        gateway.update_route(ApiId=api_id, RouteId=route, AuthorizationType="NONE")
+        gateway.delete_authorizer(ApiId=api_id, AuthorizerId=authorizer)
 
-    with authorized_by(cloud, AuthorizationType="JWT", AuthorizerId=authorizer):
+
+def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Api) -> None:
+    """In API Gateway's own words; the function is not called."""
+    with authorized_by(cloud, "JWT"):
         unauthorized = api.get("/visits/324")
-    with authorized_by(cloud, AuthorizationType="AWS_IAM"):
+    with authorized_by(cloud, "AWS_IAM"):
         forbidden = api.get("/visits/324")
-    gateway.delete_authorizer(ApiId=api_id, AuthorizerId=authorizer)
 
     assert (401, {"message": "Unauthorized"}) == (unauthorized.status, unauthorized.json())
     assert (403, {"message": "Forbidden"}) == (forbidden.status, forbidden.json())

@@ -19,7 +19,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from conftest import ACCOUNT, PLAIN_HTTP, STAGE, THIRD_PARTY, Api, Packager, rows
+from conftest import ACCOUNT, PLAIN_HTTP, STAGE, THIRD_PARTY, Api, Packager, listed, rows
 from cryptography.hazmat.primitives.asymmetric import rsa
 from stack import HEADER, Stack
 
@@ -274,10 +274,6 @@ def grants(packaged: Mapping[str, Any]) -> list[Grant]:
                 where = described(statement["Resource"])
                 found += [Grant(role_id, policy, number, action, where) for action in listed(statement["Action"])]
     return found
-
-
-def listed(one_or_more: str | list[str]) -> list[str]:
-    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
 def described(resource: object) -> str:

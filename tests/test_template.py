@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import Package, Packager
+from conftest import Package, Packager, listed
 
 import local_cloud
 from repository import MAX_CALL_S, FilesTable, VisitsTable
@@ -661,10 +661,6 @@ def allowed(packaged: Package) -> Iterator[dict[str, Any]]:
                 yield from policy["PolicyDocument"]["Statement"]
         elif resource["Type"].startswith("AWS::IAM::"):
             yield from properties["PolicyDocument"]["Statement"]
-
-
-def listed(one_or_more: str | list[str]) -> list[str]:
-    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
 def texts(value: object) -> Iterator[str]:
