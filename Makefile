@@ -24,15 +24,16 @@ help: ## List the targets
 
 install: .venv/.installed node_modules/.installed ## Install what is missing
 
-.venv/.installed: requirements.txt requirements-dev.txt constraints.txt
+.venv/.installed: requirements.txt $(wildcard requirements/*.txt) pyproject.toml
 	python3.13 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements/lint.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	.venv/bin/pip download --quiet --disable-pip-version-check --no-deps -r requirements.txt --dest .venv/wheels
 	@touch $@
 
-.venv-checkov/.installed: requirements-checkov.txt
+.venv-checkov/.installed: requirements/checkov.txt
 	python3.13 -m venv .venv-checkov
-	.venv-checkov/bin/pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
+	.venv-checkov/bin/pip install --quiet --disable-pip-version-check -r requirements/checkov.txt
 	@touch $@
 
 # No package here needs its install script.
@@ -41,13 +42,13 @@ node_modules/.installed: package.json package-lock.json
 	@touch $@
 
 start: install ## Run the whole service on this machine until Ctrl-C (PORT=4566)
-	@exec python local_cloud.py --port $(PORT)
+	@exec python -m tools.local_cloud --port $(PORT)
 
 test: install ## Run every test, those on a local cloud included
 	pytest
 
 picture: install ## Take the README's picture of the chart anew
-	KEEP_PICTURE=1 REQUIRE_BROWSER=1 pytest tests/test_chart_page.py -k picture_of_it
+	KEEP_PICTURE=1 REQUIRE_BROWSER=1 pytest tests/deployed/test_chart_page.py -k picture_of_it
 
 # W3005: a redundant DependsOn, which the framework writes. W8003: a condition on a param has one outcome in each stage.
 lint: install .venv-checkov/.installed ## Check style, types and the packaged templates
@@ -56,7 +57,7 @@ lint: install .venv-checkov/.installed ## Check style, types and the packaged te
 	mypy
 	for stage in $(LINTED_STAGES); do sls package --stage $$stage --package .package/$$stage || exit 1; done
 	cfn-lint --ignore-checks W3005 W8003 --template $(TEMPLATES)
-	.venv-checkov/bin/checkov --config-file .checkov.yml --file $(TEMPLATES)
+	.venv-checkov/bin/checkov --config-file requirements/checkov.yml --file $(TEMPLATES)
 
 format: install ## Rewrite the code in the project's style
 	ruff check --fix .
@@ -69,20 +70,20 @@ remove: install ## Remove a stage with its counts, but for what it retains (STAG
 	sls remove $(STAGE_OPTIONS)
 
 smoke: install ## Check a deployed stage, changing nothing (STAGE=dev)
-	python -m smoke --stage '$(STAGE)'
+	python -m tools.smoke --stage '$(STAGE)'
 
 # With packages that the service and its tests have no use for.
-.venv-bench/.installed: requirements.txt constraints.txt benchmarks/requirements.txt
+.venv-bench/.installed: requirements.txt requirements/constraints.txt requirements/bench.txt
 	python3.13 -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt -r benchmarks/requirements.txt
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements/bench.txt
 	@touch $@
 
 bench: install .venv-bench/.installed ## Measure against the budgets (ARGS="--json", "--picture docs/growth.svg")
-	@.venv-bench/bin/python -m benchmarks $(ARGS)
+	@.venv-bench/bin/python -m tools.benchmarks $(ARGS)
 
 # The local cloud's addresses have a dollar sign in them.
 load: .venv-bench/.installed ## Ask a deployed API as 10, 100, 250 users do (HOST=https://… USERS="10" LOAD_S=20)
 	@[ '$(value HOST)' ] || { echo 'HOST=https://… says which API to ask'; exit 2; }
 	@for users in $(USERS); do echo "$$users users, $(LOAD_S) s"; \
-	  .venv-bench/bin/locust -f benchmarks/load.py --headless --only-summary --loglevel WARNING --host '$(value HOST)' \
+	  .venv-bench/bin/locust -f tools/benchmarks/load.py --headless --only-summary --loglevel WARNING --host '$(value HOST)' \
 	    --users $$users --spawn-rate $$users --run-time $(LOAD_S)s || exit 1; done

@@ -26,9 +26,9 @@ from moto import mock_aws
 from stack import Stack
 
 import dynamodb_client
-import local_cloud
-from local_cloud import LocalCloud, stage_params
 from repository import FilesTable, VisitsTable, connect
+from tools import local_cloud
+from tools.local_cloud import LocalCloud, stage_params
 
 STAGE = "test"
 PLAIN_HTTP = {"tlsOnly": "false"}

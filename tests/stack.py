@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from local_cloud import LocalCloud
 from repository import FilesTable, Receipt
+from tools.local_cloud import LocalCloud
 
 WAIT_S = 60
 """For what the local cloud does in its own time."""

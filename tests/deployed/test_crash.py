@@ -1,0 +1,185 @@
+"""The file converter dies for real, at every step that touches AWS, and the event is delivered again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from stack import subscribe
+
+from repository import FilesTable, Receipt, VisitsTable
+from tools import local_cloud
+from tools.local_cloud import LocalCloud
+
+KEY = "incoming/crash.csv"
+EVENTS, DAYS = ("7001", "7002"), range(20180101, 20180101 + 31)
+ROWS = [f"{event},{day + 100 * month},{1 + day % 7}\n" for event in EVENTS for month in (0, 2, 4) for day in DAYS]
+FILE = "".join(["EventId,EventDay,EventCount\n", *ROWS, "7001,20181399,1\n", "7001,20180101,-1\n"])
+"""Three chunks and two bad rows."""
+
+STEPS = [
+    "GetObject",
+    "PutItem",
+    "TransactWriteItems",
+    "TransactWriteItems",
+    "PutObject",
+    "Publish",
+    "TransactWriteItems",
+]
+"""Read, claim, the chunks, and before the last of them the rejects and the alert."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A bucket with the file in it, a topic and its subscriber; tables are made anew for each case."""
+
+    cloud: LocalCloud
+    event: str
+    topic_arn: str
+    queue_url: str
+
+
+@pytest.fixture(scope="module")
+def site(cloud: LocalCloud) -> Site:
+    """The converter's surroundings on the local cloud, without the function: the tests run it, to kill it."""
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="crash-inbox", CreateBucketConfiguration={"LocationConstraint": local_cloud.REGION})
+    etag = s3.put_object(Bucket="crash-inbox", Key=KEY, Body=FILE)["ETag"].strip('"')
+    topic_arn = cloud.client("sns").create_topic(Name="crash-alerts")["TopicArn"]
+    queue_url = subscribe(cloud, topic_arn, "crash-alerts")
+    entity = {"key": KEY, "size": len(FILE), "eTag": etag}
+    event = {"Records": [{"s3": {"bucket": {"name": "crash-inbox"}, "object": entity}}]}
+    return Site(cloud, json.dumps(event), topic_arn, queue_url)
+
+
+type State = tuple[dict[tuple[str, int], int | float], list[Receipt]]
+
+
+class Case:
+    """Tables of its own, and deliveries of the one event to them."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self.site = site
+        self.visits = VisitsTable(site.cloud.client("dynamodb"), f"crash-{name}")
+        self.files = FilesTable(site.cloud.client("dynamodb"), f"crash-{name}-files")
+        self.visits.create()
+        self.files.create()
+
+    def deliver(self, when: str = "never", at: int = 0) -> subprocess.CompletedProcess[str]:
+        """Deliver the event in a process of its own."""
+        settings = {
+            **self.site.cloud.settings,
+            "VISITS_TABLE": self.visits.name,
+            "FILES_TABLE": self.files.name,
+            "ALERTS_TOPIC_ARN": self.site.topic_arn,
+            "MAX_LINE_BYTES": "65536",
+        }
+        return subprocess.run(
+            [sys.executable, Path(__file__).with_name("deliver.py"), when, str(at)],
+            cwd=local_cloud.PROJECT,
+            env={**os.environ, **settings, "PYTHONPATH": str(local_cloud.PROJECT)},
+            input=self.site.event,
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+
+    def state(self) -> State:
+        """Return every count, and the receipts without their times."""
+        counts = {(event, day): count for event in (*EVENTS, "all") for day, count in self.visits.query(event).items()}
+        return counts, [receipt._replace(began_at="", ended_at="") for receipt in self.files.every()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(site: Site) -> Case:
+    """The same file, delivered once to a process that nothing happens to."""
+    case = Case(site, "undisturbed")
+    done = case.deliver()
+    assert 0 == done.returncode, done.stderr
+    assert STEPS == json.loads(done.stdout.splitlines()[-1])["calls"]
+    return case
+
+
+def test_the_undisturbed_run_is_right(undisturbed: Case) -> None:
+    """What the others are compared with is not wrong itself."""
+    counts, (receipt,) = undisturbed.state()
+
+    assert sum(int(row.rsplit(",", 1)[1]) for row in ROWS) == sum(
+        visits for (event, _), visits in counts.items() if event != "all"
+    )
+    assert counts["7001", 20180101] + counts["7002", 20180101] == counts["all", 20180101]
+    assert 3 * 31 * 3 == len(counts)
+    assert ("done", 3, 3, len(ROWS) + 2, len(ROWS), 2) == (
+        receipt.status,
+        receipt.chunks,
+        receipt.chunks_applied,
+        receipt.rows_read,
+        receipt.rows_applied,
+        receipt.rows_rejected,
+    )
+
+
+POINTS = [(when, at) for at in range(1, len(STEPS) + 1) for when in ("before", "inside", "after", "lost")]
+
+
+class Outcome(NamedTuple):
+    """What a case's tables hold after the disturbed delivery, and after the event was delivered again."""
+
+    disturbed: State
+    redelivered: State
+
+
+@pytest.fixture(scope="module")
+def outcomes(site: Site, undisturbed: Case) -> dict[tuple[str, int], Outcome]:  # noqa: ARG001 - its calls are right
+    """Every point's outcome; two at a time, as the machine has two cores."""
+
+    def outcome(point: tuple[str, int]) -> Outcome:
+        when, at = point
+        case = Case(site, f"{when}-{at}")
+        done = case.deliver(when, at)
+        assert (0 if when == "lost" else -signal.SIGKILL) == done.returncode, f"{point}: {done.stderr}"
+        disturbed = case.state()
+        done = case.deliver()
+        assert 0 == done.returncode, f"{point}: {done.stderr}"
+        return Outcome(disturbed, case.state())
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(POINTS, pool.map(outcome, POINTS), strict=True))
+
+
+@pytest.mark.parametrize(("when", "at"), POINTS, ids=[f"{when}-{at}-{STEPS[at - 1]}" for when, at in POINTS])
+def test_wherever_it_dies_a_second_delivery_completes_the_first(
+    outcomes: dict[tuple[str, int], Outcome], undisturbed: Case, when: str, at: int
+) -> None:
+    """Every count and the receipt are as if nothing had happened; a lost answer needs no second delivery."""
+    outcome = outcomes[when, at]
+
+    # The last call closes the receipt: whoever died before it was done left something to do.
+    complete = when == "lost" or (at == len(STEPS) and when != "before")
+    assert complete == (undisturbed.state() == outcome.disturbed)
+    assert undisturbed.state() == outcome.redelivered
+
+
+def test_every_case_tells_people_of_its_bad_rows(outcomes: dict[tuple[str, int], Outcome], site: Site) -> None:
+    """A death between the alert and the end repeats it; none loses it. The rejected rows are there to read."""
+    sqs = site.cloud.client("sqs")
+    alerts = 0
+    while messages := sqs.receive_message(QueueUrl=site.queue_url, MaxNumberOfMessages=10).get("Messages"):
+        alerts += len(messages)
+        for message in messages:
+            sqs.delete_message(QueueUrl=site.queue_url, ReceiptHandle=message["ReceiptHandle"])
+    rejects = site.cloud.client("s3").get_object(Bucket="crash-inbox", Key=f"rejected/{KEY}.jsonl")["Body"].read()
+
+    # Once for the undisturbed run and each case, and once more where the alert was sent and the last chunk was not.
+    again = [("inside", 6), ("after", 6), ("lost", 6), ("before", 7)]
+    assert 1 + len(outcomes) + len(again) == alerts
+    assert ["7001,20181399,1", "7001,20180101,-1"] == [json.loads(line)["text"] for line in rejects.splitlines()]

@@ -1,0 +1,20 @@
+"""`sls invoke local` answers an event file as the handler does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import STAGE
+from event_files import CASES, answered
+
+from tools.local_cloud import LocalCloud
+
+
+@pytest.mark.parametrize("name", ["book", "http-not-a-date"])
+@pytest.mark.usefixtures("book_api")
+def test_sls_invoke_local_answers(cloud: LocalCloud, name: str) -> None:
+    """A developer tries a change by `sls invoke local`, on the local cloud's table."""
+    output = cloud.run("sls", "invoke", "local", "--stage", STAGE, "-f", "getVisits", "-p", f"tests/events/{name}.json")
+
+    assert CASES[name] == answered(json.loads(output))

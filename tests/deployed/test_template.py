@@ -1,0 +1,675 @@
+"""The template that `sls package` makes of serverless.yml, without an account or a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import marshal
+import re
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from conftest import Package, Packager, listed
+
+from repository import MAX_CALL_S, FilesTable, VisitsTable
+from tools import local_cloud
+
+STAGES = ["local", "dev", "staging", "prod", "anyones-own"]
+
+MAX_PACKAGE_BYTES = 3_000_000
+
+ALARMS = {
+    "CountsReadThrottlesAlarm",
+    "CountsWriteThrottlesAlarm",
+    "FailedEventsAlarm",
+    "GetChartErrorsAlarm",
+    "GetChartThrottlesAlarm",
+    "GetVisitsErrorsAlarm",
+    "GetVisitsThrottlesAlarm",
+    "IngestFileErrorsAlarm",
+    "IngestFileThrottlesAlarm",
+    "LatencyAlarm",
+    "ReceiptsThrottlesAlarm",
+    "RefusedFilesAlarm",
+    "RejectedRowsAlarm",
+    "ServerErrorsAlarm",
+    "UndeliveredEventsAlarm",
+}
+
+
+def test_the_stack_is_what_it_is(package: Packager) -> None:
+    """No resource comes or goes unseen."""
+    assert {
+        "AlertsTopic": "AWS::SNS::Topic",
+        "AlertsTopicPolicy": "AWS::SNS::TopicPolicy",
+        "Dashboard": "AWS::CloudWatch::Dashboard",
+        "FailedEvents": "AWS::SQS::Queue",
+        "FailedEventsPolicy": "AWS::SQS::QueuePolicy",
+        "FilesTable": "AWS::DynamoDB::Table",
+        "GetChartLambdaFunction": "AWS::Lambda::Function",
+        "GetChartLambdaPermissionHttpApi": "AWS::Lambda::Permission",
+        "GetChartLogGroup": "AWS::Logs::LogGroup",
+        "GetChartRole": "AWS::IAM::Role",
+        "GetVisitsLambdaFunction": "AWS::Lambda::Function",
+        "GetVisitsLambdaPermissionHttpApi": "AWS::Lambda::Permission",
+        "GetVisitsLogGroup": "AWS::Logs::LogGroup",
+        "GetVisitsRole": "AWS::IAM::Role",
+        "HttpApi": "AWS::ApiGatewayV2::Api",
+        "HttpApiIntegrationGetChart": "AWS::ApiGatewayV2::Integration",
+        "HttpApiIntegrationGetVisits": "AWS::ApiGatewayV2::Integration",
+        "HttpApiLogGroup": "AWS::Logs::LogGroup",
+        "HttpApiRouteGetVisitsResourceidVar": "AWS::ApiGatewayV2::Route",
+        "HttpApiRouteGetVisitsResourceidVarChart": "AWS::ApiGatewayV2::Route",
+        "HttpApiStage": "AWS::ApiGatewayV2::Stage",
+        "Inbox": "AWS::S3::Bucket",
+        "InboxMayInvokeIngestFile": "AWS::Lambda::Permission",
+        "InboxPolicy": "AWS::S3::BucketPolicy",
+        "IngestFileInboxPolicy": "AWS::IAM::Policy",
+        "IngestFileLambdaEvConf": "AWS::Lambda::EventInvokeConfig",
+        "IngestFileLambdaFunction": "AWS::Lambda::Function",
+        "IngestFileLogGroup": "AWS::Logs::LogGroup",
+        "IngestFileRole": "AWS::IAM::Role",
+        "ServerlessDeploymentBucket": "AWS::S3::Bucket",
+        "ServerlessDeploymentBucketPolicy": "AWS::S3::BucketPolicy",
+        "VisitsTable": "AWS::DynamoDB::Table",
+        **dict.fromkeys(ALARMS, "AWS::CloudWatch::Alarm"),
+    } == {name: resource["Type"] for name, resource in package("dev").template["Resources"].items()}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_names_of_its_own(package: Packager, stage: str) -> None:
+    """Two stages in one account do not meet."""
+    packaged = package(stage)
+    function, converter = (packaged.resource(f"{name}LambdaFunction") for name in ("GetVisits", "IngestFile"))
+
+    assert f"user-visits-{stage}" == packaged.resource("VisitsTable")["TableName"]
+    assert f"visit-files-{stage}" == packaged.resource("FilesTable")["TableName"]
+    assert f"visits-alerts-{stage}" == packaged.resource("AlertsTopic")["TopicName"]
+    assert f"visits-failed-events-{stage}" == packaged.resource("FailedEvents")["QueueName"]
+    assert f"visits-{stage}-getVisits" == function["FunctionName"]
+    assert f"visits-{stage}-ingestFile" == converter["FunctionName"]
+    assert f"/aws/lambda/visits-{stage}-getVisits" == packaged.resource("GetVisitsLogGroup")["LogGroupName"]
+    assert f"/aws/lambda/visits-{stage}-ingestFile" == packaged.resource("IngestFileLogGroup")["LogGroupName"]
+    assert f"user-visits-{stage}" == function["Environment"]["Variables"]["VISITS_TABLE"]
+    variables = converter["Environment"]["Variables"]
+    assert (stage, f"user-visits-{stage}", f"visit-files-{stage}") == (
+        variables["STAGE"],
+        variables["VISITS_TABLE"],
+        variables["FILES_TABLE"],
+    )
+    # Bucket names are global: two accounts can have one stage only where CloudFormation makes the name.
+    assert "BucketName" not in packaged.resource("Inbox")
+
+
+RETAINED = {
+    f"{logical_id}.{policy}": ("Delete", "Retain")
+    for logical_id in ("VisitsTable", "FilesTable", "Inbox")
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy")
+}
+PROTECTED = {
+    f"{logical_id}.Properties.DeletionProtectionEnabled": (False, True) for logical_id in ("VisitsTable", "FilesTable")
+}
+AUTHORIZED = {
+    "HttpApiRouteGetVisitsResourceidVar.Properties.AuthorizationType": (None, "AWS_IAM"),
+    "GetVisitsLambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
+        "public, max-age=60",
+        "private, max-age=60",
+    ),
+}
+LOADED = {
+    "HttpApiStage.Properties.DefaultRouteSettings.ThrottlingRateLimit": (50, 500),
+    "HttpApiStage.Properties.DefaultRouteSettings.ThrottlingBurstLimit": (100, 1000),
+}
+
+
+def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
+    groups = ("GetVisitsLogGroup", "GetChartLogGroup", "IngestFileLogGroup", "HttpApiLogGroup")
+    return {f"{logical_id}.Properties.RetentionInDays": (before, after) for logical_id in groups}
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("anyones-own", {}),
+        ("staging", AUTHORIZED | LOADED),
+        ("prod", AUTHORIZED | LOADED | PROTECTED | RETAINED | logged(14, 90)),
+        (
+            "local",
+            {
+                f"{name}LambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
+                    "public, max-age=60",
+                    "public, max-age=0",
+                )
+                for name in ("GetVisits", "GetChart")
+            }
+            | logged(14, 1),
+        ),
+    ],
+)
+def test_stages_differ_in_what_params_say_and_in_nothing_else(
+    package: Packager, stage: str, expected: dict[str, tuple[object, object]]
+) -> None:
+    """Each against `dev`, which has the defaults, down to the last property; the stage's name aside."""
+    dev, other = leaves(package("dev"), "dev"), leaves(package(stage), stage)
+
+    different = {path: (dev.get(path), other.get(path)) for path in dev | other if dev.get(path) != other.get(path)}
+    assert expected == different
+    demanded = "false" if stage == "local" else "true"
+    assert {"TlsOnly": {"Fn::Equals": [demanded, "true"]}} == package(stage).template["Conditions"]
+
+
+def leaves(package: Package, stage: str) -> dict[str, object]:
+    """Return every value of a stage's resources by its path, without the stage's name."""
+    found: dict[str, object] = {}
+
+    def walk(path: str, value: object) -> None:
+        if isinstance(value, dict):
+            for name, part in value.items():
+                walk(f"{path}.{name}" if path else name, part)
+        elif isinstance(value, list):
+            for number, part in enumerate(value):
+                walk(f"{path}.{number}", part)
+        elif not path.endswith(".Code.S3Key"):  # when it was packaged
+            found[path] = re.sub(rf"\b{stage}\b", "<stage>", value) if isinstance(value, str) else value
+
+    walk("", package.template["Resources"])
+    return found
+
+
+def test_the_function_runs_as_designed(package: Packager) -> None:
+    """Runtime, entry point, JSON logs, and a timeout beyond the client's own."""
+    function = package("dev").resource("GetVisitsLambdaFunction")
+
+    assert "handler.get_visits" == function["Handler"]
+    assert "python3.13" == function["Runtime"]
+    assert ["arm64"] == function["Architectures"]
+    assert {"Fn::GetAtt": ["GetVisitsRole", "Arn"]} == function["Role"]
+    assert "JSON" == function["LoggingConfig"]["LogFormat"]
+    # Below API Gateway's 30 s, above what one call to DynamoDB can take at worst.
+    assert MAX_CALL_S < function["Timeout"] < 30
+
+
+def test_the_page_has_a_function_of_its_own(package: Packager) -> None:
+    """With nothing in its environment that it could reach a count by, and nobody asked who they are."""
+    dev = package("dev")
+    function = dev.resource("GetChartLambdaFunction")
+
+    assert "handler.get_chart" == function["Handler"]
+    assert "python3.13" == function["Runtime"]
+    assert ["arm64"] == function["Architectures"]
+    assert {"Fn::GetAtt": ["GetChartRole", "Arn"]} == function["Role"]
+    assert "JSON" == function["LoggingConfig"]["LogFormat"]
+    assert {"CACHE_CONTROL": "public, max-age=60"} == function["Environment"]["Variables"]
+    route = dev.resource("HttpApiRouteGetVisitsResourceidVarChart")
+    assert "GET /visits/{resourceId}/chart" == route["RouteKey"]
+    assert "NONE" == route.get("AuthorizationType", "NONE")
+
+
+def test_the_converter_runs_as_designed(package: Packager) -> None:
+    """Its time, its memory, and what its environment names: all that ingestion.py reads and nothing else."""
+    converter = package("dev").resource("IngestFileLambdaFunction")
+
+    assert "ingestion.ingest_file" == converter["Handler"]
+    assert "python3.13" == converter["Runtime"]
+    assert ["arm64"] == converter["Architectures"]
+    assert 900 == converter["Timeout"]
+    assert 1769 == converter["MemorySize"]
+    assert {"Fn::GetAtt": ["IngestFileRole", "Arn"]} == converter["Role"]
+    assert "JSON" == converter["LoggingConfig"]["LogFormat"]
+    assert {
+        "STAGE": "dev",
+        "VISITS_TABLE": "user-visits-dev",
+        "FILES_TABLE": "visit-files-dev",
+        "ALERTS_TOPIC_ARN": {"Ref": "AlertsTopic"},
+        "MAX_FILE_BYTES": str(256 * 1024**2),
+        "MAX_UNCOMPRESSED_BYTES": str(1024**3),
+        "MAX_LINE_BYTES": str(64 * 1024),
+        "MAX_PAIRS": "100000",
+    } == converter["Environment"]["Variables"]
+
+
+def test_a_file_that_fails_is_retried_twice_and_then_kept(package: Packager) -> None:
+    """For 14 days; while a replay runs the function, nobody else gets the event."""
+    dev = package("dev")
+    queue, converter = dev.resource("FailedEvents"), dev.resource("IngestFileLambdaFunction")
+
+    assert {
+        "FunctionName": {"Ref": "IngestFileLambdaFunction"},
+        "Qualifier": "$LATEST",
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 6 * 60 * 60,
+        "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailedEvents", "Arn"]}}},
+    } == dev.resource("IngestFileLambdaEvConf")
+    assert 14 * 24 * 60 * 60 == queue["MessageRetentionPeriod"]
+    assert converter["Timeout"] < queue["VisibilityTimeout"]
+    assert queue["SqsManagedSseEnabled"] is True
+
+
+def test_the_inbox_is_locked_down(package: Packager) -> None:
+    """Encrypted, versioned, without access lists, closed to the public."""
+    inbox = package("dev").resource("Inbox")
+
+    assert [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}] == inbox["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    assert {"Status": "Enabled"} == inbox["VersioningConfiguration"]
+    assert {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]} == inbox["OwnershipControls"]
+    assert {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    } == inbox["PublicAccessBlockConfiguration"]
+
+
+def test_a_file_under_incoming_leads_to_the_converter(package: Packager) -> None:
+    """And nothing else does: what the converter writes would call it again."""
+    dev = package("dev")
+    converter = {"Fn::GetAtt": ["IngestFileLambdaFunction", "Arn"]}
+
+    assert {
+        "LambdaConfigurations": [
+            {
+                "Event": "s3:ObjectCreated:*",
+                "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "incoming/"}]}},
+                "Function": converter,
+            }
+        ]
+    } == dev.resource("Inbox")["NotificationConfiguration"]
+    assert {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": converter,
+        "Principal": "s3.amazonaws.com",
+        "SourceAccount": {"Ref": "AWS::AccountId"},
+    } == dev.resource("InboxMayInvokeIngestFile")
+    # S3 tries the notification when it is set: the permission has to be there before.
+    assert "InboxMayInvokeIngestFile" in dev.template["Resources"]["Inbox"]["DependsOn"]
+
+
+def test_the_command_line_finds_what_it_needs_in_the_outputs(package: Packager) -> None:
+    """`upload` the inbox, `replay` the queue, an operator the topic."""
+    outputs = package("dev").template["Outputs"]
+
+    assert {
+        "InboxName": {"Ref": "Inbox"},
+        "FailedEventsUrl": {"Ref": "FailedEvents"},
+        "AlertsTopicArn": {"Ref": "AlertsTopic"},
+    } == {name: outputs[name]["Value"] for name in ("InboxName", "FailedEventsUrl", "AlertsTopicArn")}
+
+
+def test_the_route_leads_to_the_function(package: Packager) -> None:
+    """Payload format 2.0; pages of any origin may ask, and read what helps them to go on."""
+    dev = package("dev")
+
+    cors = dev.resource("HttpApi")["CorsConfiguration"]
+    assert (["*"], ["GET"]) == (cors["AllowOrigins"], cors["AllowMethods"])
+    assert ["ETag", "Link", "Retry-After"] == cors["ExposeHeaders"]
+    assert {"Authorization", "If-None-Match"} < set(cors["AllowHeaders"])
+
+    assert "GET /visits/{resourceId}" == dev.resource("HttpApiRouteGetVisitsResourceidVar")["RouteKey"]
+    assert "2.0" == dev.resource("HttpApiIntegrationGetVisits")["PayloadFormatVersion"]
+
+
+def statements_of(role: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a role may, which is in one policy of its own; check that Lambda alone may take it on."""
+    assert [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}] == role[
+        "AssumeRolePolicyDocument"
+    ]["Statement"]
+    assert {"AssumeRolePolicyDocument", "Policies"} <= set(role) <= {"AssumeRolePolicyDocument", "Policies", "Tags"}
+    (policy,) = role["Policies"]
+    statements: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return statements
+
+
+TRACING = {"Effect": "Allow", "Action": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "Resource": "*"}
+
+
+def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> None:
+    """And may do nothing else; only Lambda may take it on."""
+    assert [
+        {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": {"Fn::GetAtt": ["VisitsTable", "Arn"]}},
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::GetAtt": ["GetVisitsLogGroup", "Arn"]},
+        },
+        TRACING,
+    ] == statements_of(package("dev").resource("GetVisitsRole"))
+
+
+def test_the_pages_role_may_write_its_log(package: Packager) -> None:
+    """And may do nothing else; only Lambda may take it on."""
+    assert [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::GetAtt": ["GetChartLogGroup", "Arn"]},
+        },
+        TRACING,
+    ] == statements_of(package("dev").resource("GetChartRole"))
+
+
+def test_the_converters_role_may_do_what_a_file_needs(package: Packager) -> None:
+    """Read the incoming, write the rejected, count, tell, hand a failed event over; only Lambda may take it on."""
+    dev = package("dev")
+    assert [
+        {"Effect": "Allow", "Action": "dynamodb:UpdateItem", "Resource": {"Fn::GetAtt": ["VisitsTable", "Arn"]}},
+        {
+            "Effect": "Allow",
+            "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+            "Resource": {"Fn::GetAtt": ["FilesTable", "Arn"]},
+        },
+        {"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "AlertsTopic"}},
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["FailedEvents", "Arn"]}},
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::GetAtt": ["IngestFileLogGroup", "Arn"]},
+        },
+        TRACING,
+    ] == statements_of(dev.resource("IngestFileRole"))
+
+    inbox = dev.resource("IngestFileInboxPolicy")
+    assert [{"Ref": "IngestFileRole"}] == inbox["Roles"]
+    assert not {"Users", "Groups"} & set(inbox)
+    assert [
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObjectVersion",
+            "Resource": {"Fn::Sub": "${Inbox.Arn}/incoming/*"},
+        },
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": {"Fn::Sub": "${Inbox.Arn}/rejected/*"}},
+    ] == inbox["PolicyDocument"]["Statement"]
+
+
+WILDCARDS = {
+    "${Inbox.Arn}/incoming/*": "the objects under a prefix: their names are the third party's to choose",
+    "${Inbox.Arn}/rejected/*": "the same names, under another prefix",
+    "*": "X-Ray has no resources to name",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_role_has_a_wildcard_without_a_reason(package: Packager, stage: str) -> None:
+    """Every statement of every role allows named actions on named resources."""
+    statements = list(allowed(package(stage)))
+
+    assert all("*" not in action for statement in statements for action in listed(statement["Action"]))
+    wild = [(text, each) for each in statements for text in texts(each["Resource"]) if "*" in text]
+    assert set(WILDCARDS) == {text for text, _ in wild}
+    assert all(TRACING == each for text, each in wild if text == "*")
+    # NotAction, NotResource and managed policies would allow more than they name.
+    assert {frozenset({"Effect", "Action", "Resource"})} == {frozenset(statement) for statement in statements}
+    assert "ManagedPolic" not in json.dumps(package(stage).template)
+
+
+def test_who_comes_without_tls_is_turned_away(package: Packager) -> None:
+    """From inbox, topic and queue, whatever is asked of them; where the stage's param says so."""
+    dev = package("dev")
+    denied = {"Sid": "TlsOnly", "Effect": "Deny", "Principal": "*"}
+    condition = {"Condition": {"Bool": {"aws:SecureTransport": False}}}
+    inbox, queue, topic = (
+        {"Fn::GetAtt": ["Inbox", "Arn"]},
+        {"Fn::GetAtt": ["FailedEvents", "Arn"]},
+        {"Ref": "AlertsTopic"},
+    )
+
+    def if_tls_only(statement: dict[str, Any]) -> dict[str, Any]:
+        return {"Fn::If": ["TlsOnly", denied | statement | condition, {"Ref": "AWS::NoValue"}]}
+
+    assert if_tls_only({"Action": "s3:*", "Resource": [inbox, {"Fn::Sub": "${Inbox.Arn}/*"}]}) == statement(
+        dev, "InboxPolicy", 1
+    )
+    assert if_tls_only({"Action": "sns:Publish", "Resource": topic}) == statement(dev, "AlertsTopicPolicy", 1)
+    assert denied | {"Action": "sqs:*", "Resource": queue} | condition == statement(dev, "FailedEventsPolicy", 0)
+    assert "TlsOnly" == dev.template["Resources"]["FailedEventsPolicy"]["Condition"]
+
+
+@pytest.mark.parametrize(
+    ("params", "principal"),
+    [({}, {"Ref": "AWS::AccountId"}), ({"thirdPartyArn": "arn:aws:iam::1:role/a"}, "arn:aws:iam::1:role/a")],
+)
+def test_the_third_party_may_put_files_under_incoming(
+    package: Packager, params: dict[str, str], principal: object
+) -> None:
+    """And may do nothing else; as long as none is named, this account's own policies decide."""
+    packaged = package("dev", **params)
+
+    assert {
+        "Sid": "ThirdPartyDelivers",
+        "Effect": "Allow",
+        "Principal": {"AWS": principal},
+        "Action": "s3:PutObject",
+        "Resource": {"Fn::Sub": "${Inbox.Arn}/incoming/*"},
+    } == statement(packaged, "InboxPolicy", 0)
+    assert 2 == len(packaged.resource("InboxPolicy")["PolicyDocument"]["Statement"])
+
+
+def test_only_the_accounts_alarms_are_let_in_to_the_topic(package: Packager) -> None:
+    """The converter publishes by its role; a policy of its own has replaced the topic's default."""
+    dev = package("dev")
+
+    assert {
+        "Sid": "AlarmsTell",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": {"Ref": "AlertsTopic"},
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    } == statement(dev, "AlertsTopicPolicy", 0)
+    assert 2 == len(dev.resource("AlertsTopicPolicy")["PolicyDocument"]["Statement"])
+
+
+def statement(package: Package, logical_id: str, number: int) -> dict[str, Any]:
+    """Return a statement of a resource's policy."""
+    found: dict[str, Any] = package.resource(logical_id)["PolicyDocument"]["Statement"][number]
+    return found
+
+
+@pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
+def test_the_tables_are_encrypted_and_can_be_restored(package: Packager, logical_id: str) -> None:
+    """To any second; and nothing in them expires."""
+    table = package("dev").resource(logical_id)
+
+    assert {"SSEEnabled": True} == table["SSESpecification"]
+    assert {"PointInTimeRecoveryEnabled": True} == table["PointInTimeRecoverySpecification"]
+    assert "TimeToLiveSpecification" not in table
+
+
+def test_of_the_inbox_only_what_nobody_will_ask_for_expires(package: Packager) -> None:
+    """Replaced versions after the longest wait of a failed event, rejects after 90 days; never what was delivered."""
+    dev = package("dev")
+    rules = {rule.pop("Id"): rule for rule in dev.resource("Inbox")["LifecycleConfiguration"]["Rules"]}
+
+    assert {
+        "old-versions": {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
+        "old-rejects": {"Status": "Enabled", "Prefix": "rejected/", "ExpirationInDays": 90},
+        "unfinished-uploads": {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
+    } == rules
+    assert dev.resource("FailedEvents")["MessageRetentionPeriod"] < 30 * 24 * 60 * 60
+
+
+def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> None:
+    """One JSON object a request, without address or token of whoever asked; X-Ray for every function."""
+    dev = package("dev")
+    stage = dev.resource("HttpApiStage")
+
+    assert stage["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
+    assert {"Fn::GetAtt": ["HttpApiLogGroup", "Arn"]} == stage["AccessLogSettings"]["DestinationArn"]
+    logged = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"requestId", "status", "latency", "integrationLatency", "integrationError"} < set(logged)
+    assert all(value.startswith("$context.") for value in logged.values())
+    assert not any("identity" in value or "claims" in value or "userAgent" in value for value in logged.values())
+    for name in ("GetVisits", "GetChart", "IngestFile"):
+        assert {"Mode": "Active"} == dev.resource(f"{name}LambdaFunction")["TracingConfig"]
+
+
+def test_the_converter_can_be_held_to_a_number_of_files_at_once(package: Packager) -> None:
+    """By a param; as many as arrive otherwise."""
+    assert "ReservedConcurrentExecutions" not in package("dev").resource("IngestFileLambdaFunction")
+    limited = package("dev", converterConcurrency="5").resource("IngestFileLambdaFunction")
+    assert 5 == int(limited["ReservedConcurrentExecutions"])
+
+
+JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example/", "jwtAudience": "visits"}
+
+
+@pytest.mark.parametrize(
+    ("params", "route", "cached"),
+    [
+        ({"auth": "none"}, {}, "public, max-age=60"),
+        ({"auth": "iam"}, {"AuthorizationType": "AWS_IAM"}, "private, max-age=60"),
+        (
+            JWT,
+            {"AuthorizationType": "JWT", "AuthorizerId": {"Ref": "HttpApiAuthorizerJwt"}},
+            "private, max-age=60",
+        ),
+    ],
+)
+def test_a_param_says_who_may_read(
+    package: Packager, params: dict[str, str], route: dict[str, object], cached: str
+) -> None:
+    """And with it, who may keep the answer."""
+    packaged = package("dev", **params)
+    properties = packaged.resource("HttpApiRouteGetVisitsResourceidVar")
+
+    assert route == {name: properties[name] for name in ("AuthorizationType", "AuthorizerId") if name in properties}
+    assert cached == packaged.resource("GetVisitsLambdaFunction")["Environment"]["Variables"]["CACHE_CONTROL"]
+    # The page has no count in it, and tells how to get them.
+    assert "AuthorizationType" not in packaged.resource("HttpApiRouteGetVisitsResourceidVarChart")
+    chart = packaged.resource("GetChartLambdaFunction")["Environment"]["Variables"]
+    assert {"CACHE_CONTROL": "public, max-age=60"} == chart
+
+
+def test_tokens_are_of_the_issuer_and_for_the_audience_that_params_name(package: Packager) -> None:
+    """As the `Authorization` header carries them."""
+    authorizer = package("dev", **JWT).resource("HttpApiAuthorizerJwt")
+
+    assert ("JWT", ["$request.header.Authorization"]) == (authorizer["AuthorizerType"], authorizer["IdentitySource"])
+    assert {"Issuer": "https://issuer.example/", "Audience": ["visits"]} == authorizer["JwtConfiguration"]
+
+
+@pytest.mark.parametrize(
+    ("params", "blamed"),
+    [
+        ({"auth": "jtw"}, "custom.authorization"),
+        ({"auth": "jwt", "jwtIssuer": "https://issuer.example/"}, "authorizers.jwt.audience"),
+        ({"auth": "jwt", "jwtAudience": "visits"}, "authorizers.jwt.issuerUrl"),
+    ],
+)
+def test_a_param_that_is_mistyped_or_missing_leaves_no_stage_open(
+    package: Packager, params: dict[str, str], blamed: str
+) -> None:
+    """There is no package to deploy, and the error names the place."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        package("dev", **params)
+
+    assert "Cannot resolve variable" in failed.value.output
+    assert blamed in failed.value.output
+
+
+def test_every_function_has_a_role_of_its_own(package: Packager) -> None:
+    """What one may do is no business of the other's."""
+    resources = package("dev").template["Resources"].values()
+    roles = [
+        resource["Properties"]["Role"]["Fn::GetAtt"][0]
+        for resource in resources
+        if resource["Type"] == "AWS::Lambda::Function"
+    ]
+
+    assert ["GetChartRole", "GetVisitsRole", "IngestFileRole"] == sorted(roles)
+
+
+@pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
+def test_the_tables_are_those_that_the_command_line_creates(
+    package: Packager, table: VisitsTable, files: FilesTable, logical_id: str
+) -> None:
+    """`visits create-table` and the stack agree on keys and capacity."""
+    declared = package("dev").resource(logical_id)
+    name = {"VisitsTable": table, "FilesTable": files}[logical_id].name
+    created = boto3.client("dynamodb", region_name=local_cloud.REGION).describe_table(TableName=name)["Table"]
+
+    assert declared["AttributeDefinitions"] == created["AttributeDefinitions"]
+    assert declared["KeySchema"] == created["KeySchema"]
+    assert declared["BillingMode"] == created["BillingModeSummary"]["BillingMode"]
+
+
+def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -> None:
+    """Lambda's runtime has boto3; the command line stays here; it is within its budget of 3 MB."""
+    path = package("dev").folder / "visits.zip"
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if archive.getinfo(name).file_size > 1]
+    tops = {Path(name).parts[0] for name in names}
+    bytecode = {Path(name).name for name in names if name.startswith("__pycache__/")}
+
+    modules = [
+        "chart",
+        "converter",
+        "dynamodb_client",
+        "handler",
+        "http_utils",
+        "ingestion",
+        "plan",
+        "repository",
+        "series",
+        "startup",
+        "transport",
+        "visit_files",
+        "visits",
+    ]
+    assert {
+        *(f"{module}.py" for module in modules),
+        *("__pycache__", "dynamodb_api.json"),
+        *("aws_lambda_powertools", "jmespath", "typing_extensions.py"),
+        *("page", "node_modules"),
+        # What comes with them: jmespath's command, and the list that they were installed from.
+        *("bin", "requirements.txt"),
+    } == {top for top in tops if not top.endswith(".dist-info")}
+    assert {f"page/{file.name}" for file in (local_cloud.PROJECT / "page").iterdir()} < set(names)
+    assert {f"node_modules/uplot/dist/uPlot.{kind}" for kind in ("iife.min.js", "min.css")} == {
+        name for name in names if name.startswith("node_modules")
+    }
+    assert {f"{module}.cpython-313.pyc" for module in modules} == bytecode
+    assert path.stat().st_size <= MAX_PACKAGE_BYTES
+
+
+def test_the_packaged_bytecode_is_that_of_the_packaged_modules(package: Packager, tmp_path: Path) -> None:
+    """Lambda need not compile them, and what it runs is what it has the source of; tracebacks show where that lies."""
+    with zipfile.ZipFile(package("dev").folder / "visits.zip") as archive:
+        archive.extractall(tmp_path)
+
+    for path in tmp_path.glob("__pycache__/*.pyc"):
+        content = path.read_bytes()
+        source = (tmp_path / path.name.replace(".cpython-313.pyc", ".py")).read_bytes()
+        # https://docs.python.org/3/reference/import.html#pyc-invalidation: by hash, checked.
+        assert (importlib.util.MAGIC_NUMBER, 0b11) == (content[:4], int.from_bytes(content[4:8], "little"))
+        assert importlib.util.source_hash(source) == content[8:16]
+        assert f"/var/task/{path.name.partition('.')[0]}.py" == marshal.loads(content[16:]).co_filename  # noqa: S302
+
+
+def allowed(packaged: Package) -> Iterator[dict[str, Any]]:
+    """Yield every statement of what the stack's roles may do."""
+    for resource in packaged.template["Resources"].values():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in properties["Policies"]:
+                yield from policy["PolicyDocument"]["Statement"]
+        elif resource["Type"].startswith("AWS::IAM::"):
+            yield from properties["PolicyDocument"]["Statement"]
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield every text within a template's value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from texts(part)

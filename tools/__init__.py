@@ -1,0 +1,1 @@
+"""What people run: the command line, the local cloud, checks of a deployed stage, benchmarks."""

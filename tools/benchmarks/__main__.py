@@ -1,0 +1,297 @@
+"""`make bench`: measure this service beside what else one could have written, against the budgets; print one table.
+
+CPU time is that of the process that is measured, all of its threads included, and of nothing else: DynamoDB is a stub
+in another process. Contenders take turns, round by round, so that whatever else the machine does meets all of them
+alike; a figure is the median over the rounds, a ratio the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+from tools.benchmarks import picture, stub, worker
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parent.parent
+
+CONTENDERS = {
+    "ours": "handler get_visits",
+    "book": "book answer",
+    "limit": "limit answer",
+    "powertools": "with_powertools answer",
+    "fastapi": "with_fastapi answer",
+}
+"""Module and function. `book` and `limit` are what the budgets compare with."""
+
+NEEDS = {"powertools": ["aws_lambda_powertools"], "fastapi": ["fastapi", "mangum"]}
+"""Packages without which a contender is left out."""
+
+ROWS = [1, 30, 365, 3_650, 10_000]
+FILE_ROWS = 700_000
+"""10 MB in rows of three fields."""
+FILE_PAIRS = 10_000
+FILE_GROWTH = [
+    *((rows, 1_000) for rows in (10_000, 100_000, 300_000, 1_000_000)),
+    *((FILE_ROWS, pairs) for pairs in (10, 100, 1_000, 10_000, 100_000)),
+]
+"""Rows and distinct (event, day) pairs."""
+
+DAYS = 365
+"""Of a file, if it has as many pairs."""
+
+MAX_PACKAGE_MB = 3
+MAX_MEMORY_MB = 64
+CHUNK_ROWS = 99
+MAX_OTHER_CALLS = 3
+
+
+@dataclass
+class Line:
+    """A line of the table: figures by contender, one for each round, and what ours may be at most."""
+
+    what: str
+    unit: str
+    figures: dict[str, list[float]]
+    budgets: dict[str, float] = field(default_factory=dict)
+    """By contender, as multiples of it; `at most` is a figure."""
+
+    def ratio(self, to: str) -> float:
+        """Return ours as a multiple of another's."""
+        return median(ours / other for ours, other in zip(self.figures["ours"], self.figures[to], strict=True))
+
+    @property
+    def met(self) -> bool:
+        """Whether every budget is kept."""
+        return all(
+            median(self.figures["ours"]) <= most if to == "at most" else self.ratio(to) <= most
+            for to, most in self.budgets.items()
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the line for machines."""
+        figures = {name: median(values) for name, values in self.figures.items()}
+        ratios = {name: self.ratio(name) for name in self.figures if name != "ours"}
+        verdict = {"met": self.met} if self.budgets else {}
+        return {"what": self.what, "unit": self.unit, **figures, "ratios": ratios, "budgets": self.budgets, **verdict}
+
+
+WARM_BUDGETS = {1: {"book": 0.75}, 365: {"book": 0.30, "limit": 1.5}, 3_650: {"book": 0.20, "limit": 1.1}}
+
+
+class Bench:
+    """Runs contenders in processes of their own, against one stub."""
+
+    def __init__(self, code: Path, endpoint: str, contenders: Sequence[str], rounds: int) -> None:
+        self._endpoint = endpoint
+        self._rounds = rounds
+        self._commands = {name: CONTENDERS[name].split() for name in contenders}
+        self._code = code
+        self._environment = {
+            # No bytecode is written, so none is there but what is packaged: Lambda's file system is read-only, too.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PATH": os.environ["PATH"],
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_REGION": "eu-west-1",
+            "AWS_ENDPOINT_URL": endpoint,
+            "VISITS_TABLE": "user-visits-bench",
+            "FILES_TABLE": "visit-files-bench",
+            "CACHE_CONTROL": "public, max-age=60",
+        }
+
+    def cold(self) -> Line:
+        """Measure processes from their beginning to their first answer."""
+        figures: dict[str, list[float]] = {name: [] for name in self._commands}
+        for name in self._turns():
+            with self._worker(name) as process:
+                figures[name].append(float(_line(process)))
+        return Line("cold start", "ms", figures, {"book": 0.65})
+
+    def warm(self, rows: int) -> Line:
+        """Measure requests to processes that have answered before; all have to give the same rows."""
+        figures: dict[str, list[float]] = {name: [] for name in self._commands}
+        expected = str(worker.checksum(_body(rows)))
+        with ExitStack() as stack:
+            workers = {name: stack.enter_context(self._worker(name)) for name in self._commands}
+            for process in workers.values():
+                _line(process)
+            # The first turn warms up: caches fill, and what is compiled when first used is.
+            for turn, name in enumerate(self._turns(self._rounds + 1)):
+                # So many that what another process has left in the CPU's caches does not matter.
+                took, rows_told = _line(workers[name], f"{rows} {max(3, min(50, 20_000 // rows))}").split()
+                if rows_told != expected:
+                    raise ValueError(f"{name} answers other rows than the stub has")
+                if turn >= len(self._commands):
+                    figures[name].append(float(took))
+        plural = "" if rows == 1 else "s"
+        return Line(f"warm request, {rows:,} row{plural}", "ms", figures, WARM_BUDGETS.get(rows, {}))
+
+    def file(self, path: Path, rows: int, pairs: int, rounds: int) -> tuple[Line, Line, Line]:
+        """Measure the converter on a file: CPU beside `csv`, memory, and calls."""
+        told: dict[str, list[dict[str, float]]] = {"ours": [], "csv": []}
+        calls = 0
+        for _ in range(rounds):
+            for name, runs in told.items():
+                command = [sys.executable, str(HERE / "files.py"), name, str(path)]
+                done = subprocess.run(command, env=self._of("ours"), check=True, stdout=subprocess.PIPE)
+                runs.append(json.loads(done.stdout))
+                calls = sum(stub.calls(self._endpoint).values()) or calls
+            if told["ours"][-1]["visits"] != told["csv"][-1]["visits"]:
+                raise ValueError(f"{path}: not the same visits as csv.reader counts")
+        what = f"file, {rows:,} rows, {pairs:,} pairs"
+        cpu = {name: [run["cpu_ms"] for run in runs] for name, runs in told.items()}
+        memory = {"ours": [run["memory_mb"] for run in told["ours"]]}
+        # The `all` of each day is a pair, too.
+        most_calls = -(-(pairs + min(pairs, DAYS)) // CHUNK_ROWS) + MAX_OTHER_CALLS
+        return (
+            Line(f"{what}: CPU", "ms", cpu, {"csv": 2}),
+            Line(f"{what}: memory", "MB", memory, {"at most": MAX_MEMORY_MB}),
+            Line(f"{what}: DynamoDB calls", "", {"ours": [calls]}, {"at most": most_calls}),
+        )
+
+    def _turns(self, rounds: int | None = None) -> Iterator[str]:
+        for _ in range(rounds or self._rounds):
+            yield from self._commands
+
+    def _of(self, name: str) -> dict[str, str]:
+        # The package brings its requirements along, which others are to take from where theirs are installed.
+        return {**self._environment, "PYTHONPATH": str(self._code)} if name == "ours" else self._environment
+
+    @contextmanager
+    def _worker(self, name: str) -> Iterator[subprocess.Popen[str]]:
+        command = [sys.executable, str(HERE / "worker.py"), *self._commands[name]]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=self._of(name), stdin=pipe, stdout=pipe, text=True) as process:
+            yield process
+
+
+def _line(process: subprocess.Popen[str], asked: str | None = None) -> str:
+    """Return a worker's next line, after asking for it."""
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("a worker is spoken to through pipes")
+    if asked:
+        print(asked, file=process.stdin, flush=True)
+    if line := process.stdout.readline():
+        return line
+    raise ValueError(f"a worker ended: {process.wait()}")
+
+
+def _body(rows: int) -> str:
+    series = stub.series(rows).items()
+    return json.dumps([{"EventId": str(rows), "EventDay": day, "EventCount": visits} for day, visits in series])
+
+
+def write_file(path: Path, rows: int, pairs: int) -> None:
+    """Write a visit file in which every pair comes about as often: events of up to a year, their days in turn."""
+    first = date(2017, 1, 1)
+    days = [f"{first + timedelta(days=number):%Y%m%d}" for number in range(min(pairs, DAYS))]
+    keys = [f"{100 + number // DAYS},{days[number % DAYS]}" for number in range(pairs)]
+    with path.open("w") as file:
+        file.write("EventId,EventDay,EventCount\n")
+        file.writelines(f"{keys[number % pairs]},{number % 7}\n" for number in range(rows))
+
+
+@contextmanager
+def packaged(folder: Path | None) -> Iterator[tuple[Path, float | None]]:
+    """Yield a folder with the code as Lambda has it, and the package's size in MB; or a given folder, and no size."""
+    if folder:
+        yield folder, None
+        return
+    with tempfile.TemporaryDirectory() as name:
+        command = ["sls", "package", "--stage", "dev", "--package", name]
+        subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+        package, code = Path(name) / "visits.zip", Path(name) / "code"
+        with zipfile.ZipFile(package) as archive:
+            archive.extractall(code)
+        yield code, package.stat().st_size / 1e6
+
+
+def table(lines: Sequence[Line]) -> str:
+    """Return the lines as a Markdown table; × is how much ours is of a figure."""
+    others = list(dict.fromkeys(name for line in lines for name in line.figures if name != "ours"))
+    head = ["what", "ours", *others, "budget", ""]
+    rows = [head, ["---", *["---:"] * (len(others) + 1), "---", "---"]]
+    for line in lines:
+        cells = [line.what + (f", {line.unit}" if line.unit else ""), f"{median(line.figures['ours']):,.4g}"]
+        for name in others:
+            values = line.figures.get(name)
+            cells.append(f"{median(values):,.4g} (×{line.ratio(name):.2f})" if values else "")
+        budgets = [f"≤ {most:g}{'' if to == 'at most' else f' × {to}'}" for to, most in line.budgets.items()]
+        verdict = "" if not line.budgets else "met" if line.met else "**missed**"
+        rows.append([*cells, ", ".join(budgets), verdict])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def measured(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[list[Line], list[Line]]:
+    """Return the lines of the budgets and those of the growth of files."""
+    missing = {name for name, packages in NEEDS.items() if not all(map(find_spec, packages))}
+    contenders = [name for name in CONTENDERS if name not in missing]
+    for name in missing:
+        say(f"{name} is left out: it is not installed")
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(stub.running())
+        code, package_mb = stack.enter_context(packaged(options.code))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bench = Bench(code, endpoint, contenders, options.rounds)
+        lines = []
+        for rows in options.rows:
+            say(f"warm requests, {rows:,} rows")
+            lines.append(bench.warm(rows))
+        say("cold starts")
+        lines.append(bench.cold())
+        if package_mb:
+            lines.append(Line("package", "MB", {"ours": [package_mb]}, {"at most": MAX_PACKAGE_MB}))
+        growth: list[Line] = []
+        budget = (options.file_rows, min(FILE_PAIRS, options.file_rows))
+        for rows, pairs in [budget, *(FILE_GROWTH if options.growth else [])]:
+            say(f"file of {rows:,} rows, {pairs:,} pairs")
+            path = folder / "visits.csv"
+            write_file(path, rows, pairs)
+            found = bench.file(path, rows, pairs, max(1, options.rounds // 4))
+            if (rows, pairs) == budget and not growth:
+                lines += found
+            else:
+                growth += [replace(line, budgets={}) for line in found if line.unit]
+    return lines, growth
+
+
+def main() -> None:
+    """Measure, print, and end with an error where a budget is missed."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--picture", type=Path, metavar="SVG", help="draw the growth, and measure that of files for it")
+    parser.add_argument("--growth", action="store_true", help="measure files of other sizes, too")
+    parser.add_argument(
+        "--rounds", type=int, default=21, help="turns of each contender (%(default)s); a quarter for files"
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="of the series asked for")
+    parser.add_argument("--file-rows", type=int, default=FILE_ROWS, help="of the file (%(default)s)")
+    parser.add_argument("--code", type=Path, help="measure the code in this folder instead of packaging it")
+    options = parser.parse_args()
+    options.growth = options.growth or options.picture is not None
+    lines, growth = measured(options, lambda text: print(text, file=sys.stderr, flush=True))
+    if options.picture:
+        options.picture.write_text(picture.growth([line.as_dict() for line in [*lines, *growth]]))
+    if options.json:
+        print(json.dumps([line.as_dict() for line in [*lines, *growth]], indent=1))
+    else:
+        print(table(lines), *([table(growth)] if growth else []), sep="\n\n")
+    if missed := [line.what for line in lines if not line.met]:
+        sys.exit(f"over budget: {'; '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The command line `visits`: count and read visits, deliver files, see what became of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+from click.exceptions import NoArgsIsHelpError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from converter import RulesChanged
+from repository import RepositoryError, TableExists, Unavailable, VisitsTable
+from series import Interval, Rows, Selection
+from tools import delivery
+from tools.stage import Parsed, Stage, on_tables
+from tools.terminal import ASCII, BLOCKS, as_table, can_print, draw, fitting_interval, on_terminal
+from visits import parse_correction, parse_day, parse_event_id, parse_series_id, to_csv, to_json
+
+DAY = Parsed("day", parse_day)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Count visits and read them, deliver visit files and see what became of them.
+
+    Credentials and AWS_ENDPOINT_URL are taken from where every AWS tool takes them.
+    """
+
+
+for command in (delivery.load, delivery.upload, delivery.replay, delivery.redeliver):
+    cli.add_command(command)
+
+
+@cli.command()
+@click.argument("event_id", type=Parsed("id", parse_event_id))
+@click.argument("day", type=DAY)
+@click.option("--count", type=Parsed("count", parse_correction), default="1", show_default=True)
+@on_tables
+def add(stage: Stage, event_id: str, day: int, count: int) -> None:
+    """Add visits to DAY of EVENT_ID and to that day's `all`, both or neither; a negative count corrects."""
+    try:
+        stage.visits.add(event_id, day, count)
+    except (Unavailable, KeyboardInterrupt) as error:
+        reason = str(error) or "interrupted"
+        raise click.ClickException(f"{reason}; added or not: query it before you repeat") from error
+    click.echo(f"{stage.visits.name}: {count:+,} for event {event_id} on {day}")
+
+
+@cli.command()
+@click.argument("event_id", type=Parsed("id", parse_series_id))
+@click.option("--start", type=DAY, help="First day, YYYYMMDD or YYYY-MM-DD.")
+@click.option("--end", type=DAY, help="Last day, inclusive.")
+@click.option("--fill", is_flag=True, help="Show days without visits: 0, or nothing where no data has arrived.")
+@click.option(
+    "--interval",
+    type=click.Choice([each.value for each in Interval]),
+    help="What a row sums up; a day unless told otherwise, with --plot what fits.",
+)
+@click.option("--plot", "output", flag_value="plot", help="Draw bars; every day of the range has its place.")
+@click.option("--json", "output", flag_value="json", help="As the API answers it.")
+@click.option("--csv", "output", flag_value="csv", help="As a visit file; the default where the output is no terminal.")
+@on_tables
+def query(
+    stage: Stage,
+    event_id: str,
+    start: int | None,
+    end: int | None,
+    *,
+    fill: bool,
+    interval: str | None,
+    output: str | None,
+) -> None:
+    """Show the visits of EVENT_ID, or of `all` events together, oldest day first."""
+    if start is not None and end is not None and end < start:
+        raise click.UsageError(f"--end {end:08} is before --start {start:08}")
+    selection = Selection(start, end, fill or output == "plot", Interval(interval or "day"))
+    rows = every_row(stage.visits, event_id, selection)
+    if output == "plot":
+        if not interval and (fitting := fitting_interval(rows)) is not Interval.DAY:
+            selection = selection._replace(interval=fitting)
+            rows = every_row(stage.visits, event_id, selection)
+        blocks = BLOCKS if can_print(BLOCKS) else ASCII
+        click.echo("\n".join(draw(event_id, selection.interval, rows, shutil.get_terminal_size().columns, blocks)))
+    elif output == "json":
+        click.echo(to_json(event_id, rows), nl=False)
+    elif output == "csv" or not on_terminal():
+        click.echo(to_csv(event_id, rows), nl=False)
+    else:
+        Console().print(as_table(event_id, selection.interval, rows))
+
+
+@cli.command()
+@click.argument("key", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Every field, a receipt a line; so where there is no terminal.")
+@on_tables
+def receipts(stage: Stage, key: str | None, as_json: bool) -> None:
+    """Show what became of every file, or of those whose name ends in KEY, the last begun first."""
+    found = [receipt for receipt in stage.files.every() if receipt.key.endswith(key or "")]
+    if key and not found:
+        raise click.ClickException(f"{stage.files.name} has no receipt of a file {key}")
+    if as_json or not on_terminal():
+        for receipt in found:
+            click.echo(json.dumps(receipt._asdict(), ensure_ascii=False))
+        return
+    table = Table(title=stage.files.name)
+    for column in ("File", "Status", "Begun", "Reason"):
+        table.add_column(column, overflow="fold")
+    for column in ("Read", "Applied", "Rejected", "Visits"):
+        table.add_column(column, justify="right")
+    for receipt in found:
+        numbers = (receipt.rows_read, receipt.rows_applied, receipt.rows_rejected, receipt.visits)
+        table.add_row(
+            escape(receipt.key), receipt.status, receipt.began_at, receipt.reason, *(f"{n:,}" for n in numbers)
+        )
+    Console().print(table)
+
+
+@cli.command()
+@on_tables
+def create_table(stage: Stage) -> None:
+    """Create the tables of counts and receipts in a DynamoDB outside the stack (`sls deploy` creates the stack's)."""
+    for table in (stage.visits, stage.files):
+        try:
+            table.create()
+            click.echo(f"{table.name}: created")
+        except TableExists:
+            click.echo(f"{table.name}: exists already")
+
+
+def every_row(table: VisitsTable, event_id: str, selection: Selection) -> Rows:
+    """Return the rows of every page."""
+    rows: dict[int, int | float | None] = {}
+    following: Selection | None = selection
+    while following:
+        page = table.series(event_id, following)
+        rows |= page.rows
+        following = page.more
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; whatever goes wrong is one line on stderr and an exit code other than 0."""
+    try:
+        cli(arguments, standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit("error: interrupted")
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+    except (RepositoryError, RulesChanged, ClientError, BotoCoreError, OSError) as error:
+        sys.exit(f"error: {error}")

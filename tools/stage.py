@@ -1,0 +1,82 @@
+"""A deployed stage as the command line knows it, and the options that say which."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+import click
+
+from repository import FilesTable, VisitsTable, connect
+from visits import InvalidValue
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DEFAULT_REGION = "eu-west-1"
+"""As in serverless.yml."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's tables, and whatever else of it a command needs."""
+
+    name: str
+    region: str
+    dynamodb: DynamoDBClient
+    table: str | None
+
+    @property
+    def visits(self) -> VisitsTable:
+        """The table of counts."""
+        return VisitsTable(self.dynamodb, self.table or f"user-visits-{self.name}")
+
+    @property
+    def files(self) -> FilesTable:
+        """The table of receipts."""
+        return FilesTable(self.dynamodb, f"{self.table}-files" if self.table else f"visit-files-{self.name}")
+
+    def output(self, name: str) -> str:
+        """Return an output of the deployed stack."""
+        stacks = boto3.client("cloudformation", region_name=self.region)
+        stack = stacks.describe_stacks(StackName=f"visits-{self.name}")["Stacks"][0]
+        for output in stack.get("Outputs", []):
+            if output["OutputKey"] == name:
+                return output["OutputValue"]
+        raise click.ClickException(f"the stack {stack['StackName']} has no output {name}; deploy it again")
+
+
+class Parsed[T](click.ParamType[T]):
+    """A parameter read by a function that raises InvalidValue."""
+
+    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """Return the parsed value; click's way to refuse one is `fail`."""
+        try:
+            return self._parse(value)
+        except InvalidValue as error:
+            self.fail(str(error), param, ctx)
+
+
+def on_stage(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which stage, and that stage as its first argument."""
+
+    @click.option("--stage", default="dev", envvar="VISITS_STAGE", show_default=True, help="The stage to work on.")
+    @click.option("--region", default=DEFAULT_REGION, envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], show_default=True)
+    @functools.wraps(command)
+    def with_stage(*, stage: str, region: str, table: str | None = None, **parameters: object) -> None:
+        command(Stage(stage, region, connect(region), table), **parameters)
+
+    return with_stage
+
+
+def on_tables(command: Callable[..., None]) -> Callable[..., None]:
+    """Do as `on_stage`, for a command that needs no more of the stage than its tables: there may be others."""
+    option = click.option("--table", help="A table outside the stages; its receipts are in TABLE-files.")
+    return option(on_stage(command))
