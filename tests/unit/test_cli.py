@@ -1017,14 +1017,3 @@ def test_the_region_is_the_options_or_the_environments(
     monkeypatch.setenv(variable, "us-east-1")
     cli.main(["query", "324"])
     assert f"{HEADER}324,20171001,1\n" == capsys.readouterr().out
-
-
-def test_every_command_is_in_the_readme() -> None:
-    """A command that nobody can find is none."""
-    readme = (Path(cli.__file__).parent.parent / "README.md").read_text()
-
-    assert {"add", "query", "load", "upload", "receipts", "replay", "redeliver", "create-table"} == set(
-        cli.cli.commands
-    )
-    for command in cli.cli.commands:
-        assert f"visits {command}" in readme
