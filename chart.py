@@ -18,6 +18,8 @@ CONTENT_TYPE = "text/html; charset=utf-8"
 _PAGE = Path(__file__).parent / "page"
 
 _STYLE = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z]+\.js)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export ", re.MULTILINE)
 _SCRIPT = re.compile(r'<script src="([^"]+)"></script>')
 
 
@@ -56,12 +58,24 @@ def page() -> Page:
     return Page(html, headers)
 
 
+def _joined(name: str, known: set[str] | None = None) -> str:
+    """Return a module of page/ with those that it imports, each once, before those that import it, as one script.
+
+    The modules import names, each from one line, so the names of all modules have to differ.
+    """
+    known = set() if known is None else known
+    known.add(name)
+    text = (_PAGE / name).read_text("utf-8")
+    imported = [_joined(module, known) for module in _IMPORT.findall(text) if module not in known]
+    return "".join([*imported, _EXPORT.sub("", _IMPORT.sub("", text))])
+
+
 def _inlined(reference: re.Pattern[str], tag: str, html: str) -> tuple[str, str]:
     """Return the hashes of the files that are referred to, as a policy lists them, and the HTML with them inside."""
     hashes: list[str] = []
 
     def content(match: re.Match[str]) -> str:
-        text = (_PAGE / match[1]).read_text("utf-8")
+        text = _joined(match[1])
         hashes.append(f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'")
         return f"<{tag}>{text}</{tag}>"
 

@@ -1,13 +1,23 @@
-"use strict";
-// The page: what its address asks for is read, drawn and put in words; what a person picks goes into the address.
+// @ts-nocheck
+
+// The page of a chart: it reads what its address asks for, draws it and puts it in words. What a person picks goes into
+// the address.
+
+import { daysQuery, queryWith } from "./address.js";
+import { Refusal, readDays } from "./api.js";
+import { INTERVALS, fittingInterval, isoDay, parseDay } from "./calendar.js";
+import { columnOf, drawBars, indexAt, sizeOf } from "./drawing.js";
+import { byId } from "./elements.js";
+import { tellEmpty, tellRefusal } from "./notices.js";
+import { sumUp, toBars } from "./series.js";
+import { inWords, mediumDay, nameOf, noteOf, number, plural, rounded, shortNameOf, visitsOf } from "./words.js";
 
 const MOST_BARS = { least: 60, pxEach: 4 }; // a bar and the gap beside it
 
-const byId = (id) => document.getElementById(id);
 // `…/visits/324/chart` draws `…/visits/324`, whatever a stage or a custom domain puts in front.
 const resourceId = location.pathname.split("/").at(-2);
 const seriesAddress = new URL(`../${resourceId}`, location.href);
-const name = resourceId === "all" ? "All events" : `Event ${resourceId}`;
+const title = resourceId === "all" ? "All events" : `Event ${resourceId}`;
 
 /** What is on the page: the days read, the query that they answer, the bars made of them, and the drawing. */
 const shown = { query: undefined, days: [], more: false, bars: [], interval: "day", plot: undefined, index: undefined };
@@ -43,8 +53,27 @@ async function show() {
   shown.interval = asked("interval") || (asked("limit") ? "day" : fittingInterval(shown.days.length, most));
   shown.bars = limited(toBars(shown.interval, shown.days));
   linkData(shown.interval);
-  if (shown.bars.length) present();
-  else tellEmpty();
+  if (shown.bars.length) return present();
+  clearPlot();
+  enter("empty", "No visits to show.");
+  const hasRange = asked("startDate") || asked("endDate");
+  tellEmpty(resourceId, title, hasRange ? addressWith({ startDate: "", endDate: "" }) : undefined);
+}
+
+function refuse(refusal) {
+  shown.query = undefined;
+  clearPlot();
+  const locked = refusal.status === 401 || refusal.status === 403;
+  enter(locked ? "locked" : "refused", locked ? "This service asks who you are." : "The series cannot be shown.");
+  tellRefusal(refusal, byId("csv").href, show);
+}
+
+/** Leave no trace of the bars that were shown: without them, the plot is no slider. */
+function clearPlot() {
+  shown.plot?.destroy();
+  shown.plot = undefined;
+  const plot = byId("plot");
+  for (const attribute of plot.getAttributeNames()) if (attribute !== "id") plot.removeAttribute(attribute);
 }
 
 /** Return the bars that the address does not limit away: the first ones, or in descending order the last. */
@@ -110,7 +139,7 @@ function draw() {
   // To a screen reader the bars are a slider: its position is a bar, its value that bar in words.
   element.tabIndex = 0;
   element.setAttribute("role", "slider");
-  element.setAttribute("aria-label", `${name}, visits by ${shown.interval}: arrow keys go from bar to bar`);
+  element.setAttribute("aria-label", `${title}, visits by ${shown.interval}: arrow keys go from bar to bar`);
   element.setAttribute("aria-valuemin", "1");
   element.setAttribute("aria-valuemax", String(shown.bars.length));
   setValue(shown.bars.length - 1);
@@ -157,7 +186,7 @@ function hideTip() {
 function fillTable() {
   const heading = { day: "Day", week: "Week", month: "Month", year: "Year", total: "Range" }[shown.interval];
   const table = document.createElement("table");
-  table.createCaption().textContent = `${name}, visits by ${shown.interval}`;
+  table.createCaption().textContent = `${title}, visits by ${shown.interval}`;
   const head = table.createTHead().insertRow();
   for (const text of [heading, "Visits"]) {
     const cell = document.createElement("th");
@@ -212,19 +241,15 @@ function fillDates(startDate, endDate) {
 
 /** Return the page's address with some parameters changed, and without those that are set to nothing. */
 function addressWith(changes) {
-  const query = new URLSearchParams(location.search);
-  for (const [parameter, value] of Object.entries(changes)) {
-    if (value) query.set(parameter, value.replaceAll("-", ""));
-    else query.delete(parameter);
-  }
-  return `${location.pathname}${String(query) && `?${query}`}`;
+  // Whole: a path that begins with two slashes would be another host's address.
+  return `${location.origin}${location.pathname}${queryWith(location.search, changes)}`;
 }
 
 /** Go to another range or interval; what was shown is a step back. */
 function pick(changes) {
   // Other days are other rows: a limit on the old ones means nothing to them.
   const address = addressWith({ limit: "", order: "", ...changes });
-  if (address === `${location.pathname}${location.search}`) return;
+  if (address === location.href.split("#")[0]) return;
   history.pushState(null, "", address);
   show();
 }
@@ -289,7 +314,7 @@ function listen() {
   }).observe(plot);
 }
 
-document.title = `${name} · Visits`;
-byId("title").textContent = name;
+document.title = `${title} · Visits`;
+byId("title").textContent = title;
 listen();
 show();

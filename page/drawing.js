@@ -1,5 +1,9 @@
-"use strict";
+// @ts-nocheck
+
 // The bars of a series, drawn by uPlot: a column each, whatever its length in days, so that none is wider than another.
+
+import { calendarDay, firstDay } from "./calendar.js";
+import { MONTHS } from "./words.js";
 
 const HATCH_PX = 7;
 const TICK_PX = { day: 60, month: 52, year: 44 }; // a label's width and some air
@@ -22,8 +26,6 @@ const TICKS = [
 /** 1, 2, 5, 10, … of visits from one line to the next. */
 const WHOLE_STEPS = Array.from({ length: 45 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 const compactNumber = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
 /** Return whether an interval begins at a bar; at the first one, if the bar is that interval or begins with it. */
@@ -34,7 +36,7 @@ function begins(interval, bar, before) {
 }
 
 /** Return the labels of a days' axis so wide, by the index of their bar; the year where it is new. */
-function dayLabels(bars, widthPx) {
+export function dayLabels(bars, widthPx) {
   // The day that a month begins on says nothing, nor does the month of a year.
   const finest = { month: "month", year: "year" }[bars[0].interval] ?? "day";
   for (const { unit, at } of TICKS.slice(TICKS.findIndex((rule) => rule.unit === finest))) {
@@ -55,7 +57,7 @@ function dayLabels(bars, widthPx) {
 }
 
 /** Draw bars into an element and return the uPlot; `onSelect` is told the indices that a mouse was dragged over. */
-function drawBars(element, bars, onSelect) {
+export function drawBars(element, bars, onSelect) {
   const colour = (name) => getComputedStyle(element).getPropertyValue(`--${name}`).trim();
   const font = () => `12px ${getComputedStyle(element).fontFamily}`;
   const whole = bars.every((bar) => Number.isInteger(bar.visits ?? 0));
@@ -116,17 +118,17 @@ function drawBars(element, bars, onSelect) {
   return new uPlot(options, [bars.map((_, index) => index), bars.map((bar) => bar.visits)], element);
 }
 
-function sizeOf(element) {
+export function sizeOf(element) {
   return { width: element.clientWidth - PLOT_MARGIN_PX, height: element.clientHeight - PLOT_MARGIN_PX };
 }
 
 /** Return the index of the bar at a position, in CSS pixels from the left of the plot. */
-function indexAt(plot, bars, left) {
+export function indexAt(plot, bars, left) {
   return Math.min(Math.max(Math.round(plot.posToVal(left, "x")), 0), bars.length - 1);
 }
 
 /** Return a bar's column in CSS pixels from the left of the plot. */
-function columnOf(plot, index) {
+export function columnOf(plot, index) {
   const left = plot.valToPos(index - 0.5, "x");
   return { left, width: plot.valToPos(index + 0.5, "x") - left };
 }
