@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from plan import MAX_CHUNK_SIZE, cut, digest
-from repository import FenceMoved, FilesTable, Receipt, VisitsTable
+from receipts import FenceMoved, FilesTable, Receipt
 from visit_files import BadFile, Limits, Stream, VisitFile
+
+if TYPE_CHECKING:
+    from repository import VisitsTable
 
 PATIENCE_S = 1.0
 """A chunk takes some 20 ms: a file that stands still for a second or two has lost whoever was at it."""
@@ -55,6 +58,8 @@ class Converter:
     limits: Limits
     chunk_size: int = MAX_CHUNK_SIZE
     patience_s: float = PATIENCE_S
+    may_go_on: Callable[[], bool] = lambda: False
+    """Whether there is time to wait longer for conflicts and throttling to pass."""
     sleep: Callable[[float], None] = time.sleep
     progress: Callable[[Receipt], None] = lambda _: None
 
@@ -62,7 +67,7 @@ class Converter:
         """Count a file's rows once, however often it is delivered, and return what came of it.
 
         A file is known by its name. Its content again: what is left of it is done, or nothing. Other content: refused.
-        Raises RepositoryError, RulesChanged, or what `stream` and `tell` raise: then deliver it again.
+        Raises DynamoDBError, RulesChanged, or what `stream` and `tell` raise: then deliver it again.
         """
         with VisitFile(self.limits) as file:
             try:
@@ -118,7 +123,7 @@ class Converter:
                 # again. Afterwards, nobody would come back to tell them.
                 self.tell(Report(receipt, file))
             try:
-                receipt = self.files.apply(receipt, chunks[receipt.chunks_applied], self.visits, _now())
+                receipt = self.files.apply(receipt, chunks[receipt.chunks_applied], self.visits, _now(), self.may_go_on)
                 self.progress(receipt)
                 if receipt.done:  # whoever closes it has ingested it, however many others helped
                     result = Result.INGESTED

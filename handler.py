@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-import startup
 from http_utils import (
     Event,
     Problem,
@@ -24,7 +23,8 @@ from series import MAX_ROWS, Interval, Selection
 from visits import InvalidValue, parse_choice, parse_day, parse_series_id, parse_whole_number, to_csv, to_json
 
 if TYPE_CHECKING or "VISITS_TABLE" in os.environ:  # getChart has none, and starts without DynamoDB's client
-    from repository import Unavailable, VisitsTable, connect
+    from dynamodb import Unavailable, connect
+    from repository import VisitsTable
 
     # Made while Lambda initialises, which has a whole CPU whatever the function's memory.
     TABLE = VisitsTable(connect(os.environ["AWS_REGION"]), os.environ["VISITS_TABLE"])
@@ -40,8 +40,6 @@ CONTENT_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8; he
 WRITERS = {"json": to_json, "csv": to_csv}
 
 logger = logging.getLogger(__name__)
-
-startup.done()
 
 
 class Context(Protocol):

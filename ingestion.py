@@ -16,7 +16,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from converter import Converter, Report, Result, Source
-from repository import FilesTable, Receipt, VisitsTable, connect
+from dynamodb import connect
+from receipts import FilesTable, Receipt
+from repository import VisitsTable
 from visit_files import Limits, rejects_key
 
 if TYPE_CHECKING:

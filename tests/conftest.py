@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,18 +18,26 @@ from datetime import date, timedelta
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
-from botocore import handlers
-from moto import mock_aws
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from stack import Stack
+from werkzeug.serving import make_server
 
-import dynamodb_client
-from repository import FilesTable, VisitsTable, connect
-from tools import local_cloud
+from connections import Server
+from credentials import Credentials
+from dynamodb import Client
+from receipts import FilesTable, Receipt
+from repository import VisitsTable
+from series import Count, Reading
+from tools import local_cloud, tables
 from tools.local_cloud import LocalCloud, stage_params
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 STAGE = "test"
 PLAIN_HTTP = {"tlsOnly": "false"}
@@ -38,9 +47,15 @@ TABLE = f"user-visits-{STAGE}"
 FILES_TABLE = f"visit-files-{STAGE}"
 EVENTS = Path(__file__).parent / "events"
 
+_listening = socket.create_server(("127.0.0.1", 0))
+MOTO = f"http://127.0.0.1:{_listening.getsockname()[1]}"
+"""Where moto answers as DynamoDB, S3, SNS and SQS do, from memory, once the fixture `moto` has started it."""
+MOTO_SOCKET = _listening.detach()
+
 # The entry points read the environment when they are imported, as Lambda gives it: the test modules do that after this.
 local_cloud.leave_aws()
 os.environ |= {
+    "AWS_ENDPOINT_URL": MOTO,
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_REGION": local_cloud.REGION,
@@ -74,20 +89,52 @@ BOOK_324 = {
 """Event 324 as the book has it."""
 
 
-@pytest.fixture
-def table() -> Iterator[VisitsTable]:
-    """An empty table in memory, under the name that handler.py knows."""
-    with mock_aws():
-        visits = VisitsTable(connect(local_cloud.REGION), TABLE)
-        visits.create()
-        yield visits
+def client_at(endpoint: str, kind: type[Client] = Client, **options: Any) -> Client:
+    """Return a client of the DynamoDB at an address."""
+    return kind(local_cloud.REGION, lambda: Credentials("test", "test"), Server(endpoint), **options)
+
+
+def boto3_at(endpoint: str) -> DynamoDBClient:
+    """Return boto3's client of the DynamoDB at an address, for what ours does not do."""
+    session = boto3.Session("test", "test", region_name=local_cloud.REGION)
+    return session.client("dynamodb", endpoint_url=endpoint)
+
+
+def counts_of(table: VisitsTable, event_id: str, start: int | None = None, end: int | None = None) -> dict[int, Count]:
+    """Return an event's visits by day, the oldest first."""
+    return {day: count for part in table.pages(event_id, Reading(start, end)) for day, count in part.items()}
+
+
+def every_receipt(endpoint: str, files: FilesTable) -> list[Receipt]:
+    """Return all receipts, the last begun first."""
+    return tables.every_receipt(boto3_at(endpoint), files)
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The address of moto, which runs in this process."""
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, application, threaded=True, fd=MOTO_SOCKET)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield MOTO
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
-def files(table: VisitsTable) -> FilesTable:  # noqa: ARG001 - in the same DynamoDB
+def table(moto: str) -> VisitsTable:
+    """An empty table in memory, under the name that handler.py knows; nothing else is in memory."""
+    urllib.request.urlopen(urllib.request.Request(f"{moto}/moto-api/reset", method="POST")).close()
+    visits = VisitsTable(client_at(moto), TABLE)
+    tables.create(boto3_at(moto), visits)
+    return visits
+
+
+@pytest.fixture
+def files(moto: str, table: VisitsTable) -> FilesTable:  # noqa: ARG001 - in the same DynamoDB
     """No receipts, in memory, beside `table`."""
-    receipts = FilesTable(connect(local_cloud.REGION), FILES_TABLE)
-    receipts.create()
+    receipts = FilesTable(client_at(moto), FILES_TABLE)
+    tables.create(boto3_at(moto), receipts)
     return receipts
 
 
@@ -117,6 +164,11 @@ def aws_error(code: str, status: int = 400, **members: object) -> Reply:
     return Reply(status, json.dumps(body))
 
 
+def cancelled(*codes: str) -> Reply:
+    """Return the answer to a transaction that was cancelled for these reasons."""
+    return aws_error("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in codes])
+
+
 @dataclass
 class ScriptedDynamoDB:
     """A server on loopback that answers DynamoDB calls with the replies given, the last of them for ever."""
@@ -130,14 +182,9 @@ class ScriptedDynamoDB:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
-@pytest.fixture(params=["as deployed", "by botocore alone"])
-def scripted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedDynamoDB]:
-    """A DynamoDB of canned answers. Clients made meanwhile are as deployed, or send and read by botocore alone."""
-    if request.param == "as deployed":
-        without_moto = [each for each in handlers.BUILTIN_HANDLERS if not each[0].startswith("before-send")]
-        monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", without_moto)
-    else:
-        monkeypatch.setattr(dynamodb_client, "decode", lambda **_: None)
+@pytest.fixture
+def scripted() -> Iterator[ScriptedDynamoDB]:
+    """A DynamoDB of canned answers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -169,10 +216,9 @@ def scripted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def scripted_table(scripted: ScriptedDynamoDB, monkeypatch: pytest.MonkeyPatch) -> VisitsTable:
+def scripted_table(scripted: ScriptedDynamoDB) -> VisitsTable:
     """A table in the DynamoDB of canned answers, asked once a call: the client's own retries would hide the answer."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", scripted.endpoint)
-    return VisitsTable(connect(local_cloud.REGION, max_attempts=1), TABLE, sleep=lambda _: None)
+    return VisitsTable(client_at(scripted.endpoint, max_attempts=1), TABLE, sleep=lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -263,7 +309,7 @@ def api(cloud: LocalCloud) -> Api:
 @pytest.fixture(scope="session")
 def cloud_table(cloud: LocalCloud, api: Api) -> VisitsTable:  # noqa: ARG001 - the table comes with the stack
     """The deployed stack's table, reached as root over HTTP."""
-    return VisitsTable(cloud.client("dynamodb"), TABLE)
+    return VisitsTable(client_at(cloud.endpoint), TABLE)
 
 
 @pytest.fixture(scope="session")

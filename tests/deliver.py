@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -22,44 +23,47 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
-import dynamodb_client
+from connections import Answer, Server
 
 
 def disturb(when: str, at: int) -> list[str]:
     """Arrange for the disturbance in every client to come; return the list that the operations are noted in."""
     calls: list[str] = []
     answers = count(1)
+    ask = Server.ask
 
-    def sending(request: AWSPreparedRequest, event_name: str, **_: object) -> None:
-        calls.append(event_name.rpartition(".")[2])
+    def sending(operation: str, send: Callable[[], object], lost: Exception) -> None:
+        calls.append(operation)
         if len(calls) != at:
             return
         if when == "before":
             die()
         if when in {"inside", "lost"}:
-            URLLib3Session().send(request)
+            send()
         if when == "inside":
             die()
         if when == "lost":
-            raise ConnectionClosedError(endpoint_url=request.url)
+            raise lost
 
     def received(**_: object) -> None:
         if next(answers) == at and when == "after":
             die()
 
-    make = dynamodb_client.make
+    def disturbed_ask(server: Server, line: str, headers: Mapping[str, str], body: bytes, **how: Any) -> Answer:
+        operation = headers["x-amz-target"].rpartition(".")[2]
+        sending(operation, lambda: ask(server, line, headers, body, **how), ConnectionError("lost"))
+        answer = ask(server, line, headers, body, **how)
+        received()
+        return answer
 
-    def disturbed(*arguments: Any) -> Any:
-        client = make(*arguments)
-        # Before the client's own transport, which listens to the same event.
-        client.meta.events.register_first("before-send.dynamodb", sending)
-        client.meta.events.register("response-received", received)
-        return client
+    def boto3_sends(request: AWSPreparedRequest, event_name: str, **_: object) -> None:
+        lost = ConnectionClosedError(endpoint_url=request.url)
+        sending(event_name.rpartition(".")[2], lambda: URLLib3Session().send(request), lost)
 
-    setattr(dynamodb_client, "make", disturbed)  # noqa: B010 - which the type checker would not have
+    setattr(Server, "ask", disturbed_ask)  # noqa: B010 - which the type checker would not have
     boto3.setup_default_session()
     assert boto3.DEFAULT_SESSION
-    boto3.DEFAULT_SESSION.events.register("before-send", sending)
+    boto3.DEFAULT_SESSION.events.register("before-send", boto3_sends)
     boto3.DEFAULT_SESSION.events.register("response-received", received)
     return calls
 

@@ -10,7 +10,11 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from repository import FilesTable, Receipt
+from connections import Server
+from credentials import Credentials
+from dynamodb import Client
+from receipts import FilesTable, Receipt
+from tools import local_cloud
 from tools.local_cloud import LocalCloud
 
 WAIT_S = 60
@@ -45,7 +49,8 @@ class Stack:
     def of(cls, cloud: LocalCloud, stage: str) -> Stack:
         """Return a deployed stage's stack, as its outputs name it."""
         outputs = cloud.outputs(stage)
-        files = FilesTable(cloud.client("dynamodb"), f"visit-files-{stage}")
+        client = Client(local_cloud.REGION, lambda: Credentials("test", "test"), Server(cloud.endpoint))
+        files = FilesTable(client, f"visit-files-{stage}")
         return cls(cloud, outputs["InboxName"], outputs["AlertsTopicArn"], outputs["FailedEventsUrl"], files)
 
     def receipt(self, key: str) -> Receipt:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,12 +16,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from converter import RulesChanged
-from repository import RepositoryError, TableExists, Unavailable, VisitsTable
+from dynamodb import DynamoDBError, Unavailable
 from series import Interval, Rows, Selection
 from tools import delivery
 from tools.stage import Parsed, Stage, on_tables
+from tools.tables import create, every_receipt
 from tools.terminal import ASCII, BLOCKS, as_table, can_print, draw, fitting_interval, on_terminal
 from visits import parse_correction, parse_day, parse_event_id, parse_series_id, to_csv, to_json
+
+if TYPE_CHECKING:
+    from repository import VisitsTable
 
 DAY = Parsed("day", parse_day)
 
@@ -101,7 +106,7 @@ def query(
 @on_tables
 def receipts(stage: Stage, key: str | None, as_json: bool) -> None:
     """Show what became of every file, or of those whose name ends in KEY, the last begun first."""
-    found = [receipt for receipt in stage.files.every() if receipt.key.endswith(key or "")]
+    found = [receipt for receipt in every_receipt(stage.boto3, stage.files) if receipt.key.endswith(key or "")]
     if key and not found:
         raise click.ClickException(f"{stage.files.name} has no receipt of a file {key}")
     if as_json or not on_terminal():
@@ -126,11 +131,8 @@ def receipts(stage: Stage, key: str | None, as_json: bool) -> None:
 def create_table(stage: Stage) -> None:
     """Create the tables of counts and receipts in a DynamoDB outside the stack (`sls deploy` creates the stack's)."""
     for table in (stage.visits, stage.files):
-        try:
-            table.create()
-            click.echo(f"{table.name}: created")
-        except TableExists:
-            click.echo(f"{table.name}: exists already")
+        created = create(stage.boto3, table)
+        click.echo(f"{table.name}: {'created' if created else 'exists already'}")
 
 
 def every_row(table: VisitsTable, event_id: str, selection: Selection) -> Rows:
@@ -156,5 +158,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
-    except (RepositoryError, RulesChanged, ClientError, BotoCoreError, OSError) as error:
+    except (DynamoDBError, RulesChanged, ClientError, BotoCoreError, OSError) as error:
         sys.exit(f"error: {error}")

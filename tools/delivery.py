@@ -17,11 +17,12 @@ from botocore.config import Config
 
 from converter import Converter, Report, Result, Source
 from tools.stage import Stage, on_stage, on_tables
+from tools.tables import every_receipt
 from tools.terminal import progress_bar
 from visit_files import Limits, rejects_key
 
 if TYPE_CHECKING:
-    from repository import Receipt
+    from receipts import Receipt
 
 HERE = "(command line)"
 """Stands for a bucket in the receipts of files that were loaded from here; no bucket can have this name."""
@@ -48,7 +49,9 @@ def load(stage: Stage, file: Path) -> None:
     with file.open("rb") as content, progress_bar(file.name) as progress:
         etag = hashlib.file_digest(content, "sha256").hexdigest()
         content.seek(0)
-        converter = Converter(stage.files, stage.visits, keep_rejects, Limits(), progress=progress)
+        converter = Converter(
+            stage.files, stage.visits, keep_rejects, Limits(), may_go_on=lambda: True, progress=progress
+        )
         # A name that is not UTF-8 comes with surrogates, which DynamoDB does not take.
         name = os.fsencode(file.name).decode(errors="replace")
         result, receipt = converter.convert(Source(HERE, f"{etag}/{name}", etag), content)
@@ -135,7 +138,11 @@ def redeliver(stage: Stage) -> None:
     For events that got lost, and after tables were restored; what is counted already is not counted again.
     """
     inbox = stage.output("InboxName")
-    closed = {file.key for file in stage.files.every() if file.bucket == inbox and (file.done or file.refused)}
+    closed = {
+        file.key
+        for file in every_receipt(stage.boto3, stage.files)
+        if file.bucket == inbox and (file.done or file.refused)
+    }
     pages = boto3.client("s3", region_name=stage.region).get_paginator("list_object_versions")
     convert = file_converter(stage)
     delivered = failed = 0

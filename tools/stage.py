@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
 import click
+from botocore.exceptions import NoCredentialsError
+from botocore.httpsession import ProxyConfiguration, get_cert_path
+from botocore.utils import get_environ_proxies
 
-from repository import FilesTable, VisitsTable, connect
+from connections import Server
+from credentials import Credentials
+from dynamodb import Client
+from receipts import FilesTable
+from repository import VisitsTable
 from visits import InvalidValue
 
 if TYPE_CHECKING:
@@ -26,8 +34,9 @@ class Stage:
 
     name: str
     region: str
-    dynamodb: DynamoDBClient
     table: str | None
+    boto3: DynamoDBClient
+    dynamodb: Client
 
     @property
     def visits(self) -> VisitsTable:
@@ -47,6 +56,26 @@ class Stage:
             if output["OutputKey"] == name:
                 return output["OutputValue"]
         raise click.ClickException(f"the stack {stack['StackName']} has no output {name}; deploy it again")
+
+
+def connect(client: DynamoDBClient) -> Client:
+    """Return a client of ours that is where boto3's is: endpoint, credentials, certificates and proxy.
+
+    Raises ValueError for an endpoint or proxy that cannot be one.
+    """
+    session = boto3.DEFAULT_SESSION or boto3.Session()
+    found = session.get_credentials()
+
+    def credentials() -> Credentials:
+        if found is None:
+            raise NoCredentialsError
+        access_key, secret_key, token = found.get_frozen_credentials()[:3]
+        return Credentials(access_key or "", secret_key or "", token or "")
+
+    url = client.meta.endpoint_url
+    ca_bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(verify=True)
+    proxy = ProxyConfiguration(get_environ_proxies(url)).proxy_url_for(url)
+    return Client(client.meta.region_name, credentials, Server(url, ca_bundle, proxy))
 
 
 class Parsed[T](click.ParamType[T]):
@@ -71,7 +100,12 @@ def on_stage(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--region", default=DEFAULT_REGION, envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], show_default=True)
     @functools.wraps(command)
     def with_stage(*, stage: str, region: str, table: str | None = None, **parameters: object) -> None:
-        command(Stage(stage, region, connect(region), table), **parameters)
+        try:
+            client = boto3.client("dynamodb", region_name=region)
+            dynamodb = connect(client)
+        except ValueError as error:
+            raise click.ClickException(f"no client for DynamoDB: {error}") from error
+        command(Stage(stage, region, table, client, dynamodb), **parameters)
 
     return with_stage
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from series import Count, Interval, Rows
 
 if TYPE_CHECKING:
-    from repository import Receipt
+    from receipts import Receipt
 
 MOST_BARS = 62
 """That are taken in at a glance: two months of days, more than a year of weeks, five years of months."""

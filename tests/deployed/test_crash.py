@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from conftest import client_at, counts_of, every_receipt
 from stack import subscribe
 
-from repository import FilesTable, Receipt, VisitsTable
-from tools import local_cloud
+from receipts import FilesTable, Receipt
+from repository import VisitsTable
+from tools import local_cloud, tables
 from tools.local_cloud import LocalCloud
 
 KEY = "incoming/crash.csv"
@@ -68,10 +70,11 @@ class Case:
 
     def __init__(self, site: Site, name: str) -> None:
         self.site = site
-        self.visits = VisitsTable(site.cloud.client("dynamodb"), f"crash-{name}")
-        self.files = FilesTable(site.cloud.client("dynamodb"), f"crash-{name}-files")
-        self.visits.create()
-        self.files.create()
+        client = client_at(site.cloud.endpoint)
+        self.visits = VisitsTable(client, f"crash-{name}")
+        self.files = FilesTable(client, f"crash-{name}-files")
+        for table in (self.visits, self.files):
+            tables.create(site.cloud.client("dynamodb"), table)
 
     def deliver(self, when: str = "never", at: int = 0) -> subprocess.CompletedProcess[str]:
         """Deliver the event in a process of its own."""
@@ -95,8 +98,13 @@ class Case:
 
     def state(self) -> State:
         """Return every count, and the receipts without their times."""
-        counts = {(event, day): count for event in (*EVENTS, "all") for day, count in self.visits.query(event).items()}
-        return counts, [receipt._replace(began_at="", ended_at="") for receipt in self.files.every()]
+        counts = {
+            (event, day): count for event in (*EVENTS, "all") for day, count in counts_of(self.visits, event).items()
+        }
+        return counts, [
+            receipt._replace(began_at="", ended_at="")
+            for receipt in every_receipt(self.site.cloud.endpoint, self.files)
+        ]
 
 
 @pytest.fixture(scope="module")

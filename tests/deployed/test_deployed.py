@@ -10,11 +10,13 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-import boto3
 import pytest
-from conftest import ACCOUNT, BOOK_324, PLAIN_HTTP, STAGE, TABLE, Api, calendar, rows
+from conftest import ACCOUNT, BOOK_324, PLAIN_HTTP, STAGE, TABLE, Api, calendar, counts_of, rows
 
-from repository import Denied, VisitsTable
+from connections import Server
+from credentials import Credentials
+from dynamodb import Client, DynamoDBError
+from repository import VisitsTable
 from tools import local_cloud
 from tools.local_cloud import LocalCloud
 
@@ -90,15 +92,13 @@ def test_the_functions_role_reads_and_does_not_write(cloud: LocalCloud) -> None:
         RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role['StackResourceDetail']['PhysicalResourceId']}",
         RoleSessionName="test",
     )["Credentials"]
-    session = boto3.Session(
-        assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"], local_cloud.REGION
-    )
-    table = VisitsTable(session.client("dynamodb", endpoint_url=cloud.endpoint), TABLE)
+    credentials = Credentials(assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"])
+    table = VisitsTable(Client(local_cloud.REGION, lambda: credentials, Server(cloud.endpoint)), TABLE)
 
-    assert {} == table.query("6001")
-    with pytest.raises(Denied):
+    assert {} == counts_of(table, "6001")
+    with pytest.raises(DynamoDBError, match="AccessDenied"):
         table.add("6001", 20180101, 1)
-    assert {} == table.query("6001")
+    assert {} == counts_of(table, "6001")
 
 
 def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud, book_api: Api) -> None:

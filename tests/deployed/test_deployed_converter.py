@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FILES_TABLE, STAGE, TABLE, Api, configured, rows
+from conftest import FILES_TABLE, STAGE, TABLE, Api, client_at, configured, counts_of, rows
 from stack import HEADER, Stack, subscribe, wait_for
 
 from converter import Converter, Result, Source
+from dynamodb import Client
 from plan import cut
-from repository import FilesTable, VisitsTable
+from receipts import FilesTable
+from repository import VisitsTable
 from visit_files import Limits
 
 
@@ -171,13 +173,14 @@ def converted_at_once(stack: Stack, sources: list[tuple[Source, str]]) -> tuple[
     """Convert files at once, each with a client of its own; return the results and every call made."""
     calls: Counter[str] = Counter()
 
-    def note(event_name: str, **_: object) -> None:
-        calls[event_name.rpartition(".")[2]] += 1
+    class Noting(Client):
+        def call(self, operation: str, request: Mapping[str, object]) -> dict[str, Any]:
+            calls[operation] += 1
+            return super().call(operation, request)
 
     def convert(source_content: tuple[Source, str]) -> Result:
         source, content = source_content
-        client = stack.cloud.client("dynamodb")
-        client.meta.events.register("before-send", note)
+        client = client_at(stack.cloud.endpoint, Noting)
         files, visits = FilesTable(client, FILES_TABLE), VisitsTable(client, TABLE)
         return Converter(files, visits, lambda _: None, Limits()).convert(source, io.BytesIO(content.encode()))[0]
 
@@ -198,7 +201,7 @@ def test_duplicates_watch_instead_of_racing(stack: Stack, cloud_table: VisitsTab
 
     chunks = len(cut(counts, 99))
     assert Counter({Result.INGESTED: 1, Result.ALREADY_INGESTED: 4}) == Counter(results)
-    assert [1] * len(counts) == list(cloud_table.query("8601").values())
+    assert [1] * len(counts) == list(counts_of(cloud_table, "8601").values())
     assert 5 == calls["PutItem"]
     assert chunks <= calls["TransactWriteItems"] <= chunks + 4
     print(f"five deliveries of one file of {chunks} chunks: {dict(calls)}")
@@ -214,7 +217,7 @@ def test_two_files_that_meet_on_every_item_both_count(stack: Stack, cloud_table:
 
     chunks = len(cut(counts, 99))
     assert [Result.INGESTED] * 2 == results
-    assert [2] * len(counts) == list(cloud_table.query("8701").values())
+    assert [2] * len(counts) == list(counts_of(cloud_table, "8701").values())
     # Each transaction may have to wait for its turn, but not many times.
     assert 2 * chunks <= calls["TransactWriteItems"] <= 4 * chunks
     print(f"two files of {chunks} chunks on the same items: {dict(calls)}")

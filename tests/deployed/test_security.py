@@ -23,7 +23,7 @@ from conftest import ACCOUNT, PLAIN_HTTP, STAGE, THIRD_PARTY, Api, Packager, lis
 from cryptography.hazmat.primitives.asymmetric import rsa
 from stack import HEADER, Stack
 
-from repository import Receipt
+from receipts import Receipt
 from tools.local_cloud import REGION, LocalCloud
 
 GUARDED = "guarded"

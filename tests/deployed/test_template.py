@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from conftest import Package, Packager, listed
+from conftest import Package, Packager, boto3_at, listed
 
-from repository import MAX_CALL_S, FilesTable, VisitsTable
+from dynamodb import MAX_CALL_S
+from receipts import FilesTable
+from repository import VisitsTable
 from tools import local_cloud
 
 STAGES = ["local", "dev", "staging", "prod", "anyones-own"]
@@ -587,12 +588,12 @@ def test_every_function_has_a_role_of_its_own(package: Packager) -> None:
 
 @pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
 def test_the_tables_are_those_that_the_command_line_creates(
-    package: Packager, table: VisitsTable, files: FilesTable, logical_id: str
+    package: Packager, moto: str, table: VisitsTable, files: FilesTable, logical_id: str
 ) -> None:
     """`visits create-table` and the stack agree on keys and capacity."""
     declared = package("dev").resource(logical_id)
     name = {"VisitsTable": table, "FilesTable": files}[logical_id].name
-    created = boto3.client("dynamodb", region_name=local_cloud.REGION).describe_table(TableName=name)["Table"]
+    created = boto3_at(moto).describe_table(TableName=name)["Table"]
 
     assert declared["AttributeDefinitions"] == created["AttributeDefinitions"]
     assert declared["KeySchema"] == created["KeySchema"]
@@ -610,21 +611,23 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     modules = [
         "chart",
         "converter",
-        "dynamodb_client",
+        "connections",
+        "credentials",
+        "dynamodb",
         "handler",
         "http_utils",
         "ingestion",
         "plan",
+        "receipts",
         "repository",
         "series",
-        "startup",
-        "transport",
+        "signing",
         "visit_files",
         "visits",
     ]
     assert {
         *(f"{module}.py" for module in modules),
-        *("__pycache__", "dynamodb_api.json"),
+        "__pycache__",
         *("aws_lambda_powertools", "jmespath", "typing_extensions.py"),
         *("page", "node_modules"),
         # What comes with them: jmespath's command, and the list that they were installed from.

@@ -20,11 +20,13 @@ import click
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
-from conftest import ScriptedDynamoDB, aws_error
+from conftest import MOTO, ScriptedDynamoDB, aws_error, counts_of, every_receipt
 
 from converter import Converter, Source
+from dynamodb import Unavailable
 from plan import digest
-from repository import FilesTable, Receipt, Unavailable, VisitsTable
+from receipts import FilesTable, Receipt
+from repository import VisitsTable
 from tools import cli, delivery
 from tools.local_cloud import REGION
 from visit_files import Limits
@@ -85,8 +87,8 @@ def test_add_counts_one_or_as_many_as_told(table: VisitsTable, capsys: pytest.Ca
     cli.main(["add", "324", "2017-10-01", "--count", "2"])
     cli.main(["add", "324", "20171001", "--count", "-1"])
 
-    assert {20171001: 2} == table.query("324")
-    assert {20171001: 2} == table.query("all")
+    assert {20171001: 2} == counts_of(table, "324")
+    assert {20171001: 2} == counts_of(table, "all")
     assert [
         "user-visits-test: +1 for event 324 on 20171001",
         "user-visits-test: +2 for event 324 on 20171001",
@@ -151,12 +153,12 @@ def test_load_counts_a_file(
 
     cli.main(["load", str(file)])
 
-    assert {20171001: 7, 20171002: 5} == table.query("324")
-    assert {20171001: 8, 20171002: 5} == table.query("all")
+    assert {20171001: 7, 20171002: 5} == counts_of(table, "324")
+    assert {20171001: 8, 20171002: 5} == counts_of(table, "all")
     assert ("visits.csv: 13 visits in 4 rows\n", "") == capsys.readouterr()
     assert [("done", 4, 4, 0, 13)] == [
         (receipt.status, receipt.rows_read, receipt.rows_applied, receipt.rows_rejected, receipt.visits)
-        for receipt in files.every()
+        for receipt in every_receipt(MOTO, files)
     ]
     assert not delivery.rejects_of(file).exists()
 
@@ -174,8 +176,8 @@ def test_load_counts_nothing_of_a_file_that_was_loaded(
     cli.main(["load", str(visit_file(elsewhere, f"{HEADER}324,20171001,3\n"))])
 
     assert re.fullmatch(r"visits\.csv: already ingested 20\S+, nothing counted\n", capsys.readouterr().out)
-    assert {20171001: 3} == table.query("324")
-    assert {20171001: 3} == table.query("all")
+    assert {20171001: 3} == counts_of(table, "324")
+    assert {20171001: 3} == counts_of(table, "all")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_load_counts_other_content_or_another_name(
 
     cli.main(["load", str(visit_file(tmp_path, content, name))])
 
-    assert {20171001: 7} == table.query("324")
+    assert {20171001: 7} == counts_of(table, "324")
     assert f"{name}: 4 visits in 1 rows" == capsys.readouterr().out.splitlines()[-1]
 
 
@@ -210,7 +212,7 @@ def test_load_sets_bad_rows_aside(table: VisitsTable, tmp_path: Path, capsys: py
         )
         == failed
     )
-    assert {20171001: 7} == table.query("all")
+    assert {20171001: 7} == counts_of(table, "all")
     assert [(3, "324,20171399,3"), (4, "324,20171002,-1")] == [
         (row["line"], row["text"]) for row in map(json.loads, rejects.read_text().splitlines())
     ]
@@ -230,7 +232,7 @@ def test_load_again_repeats_that_rows_were_rejected(
     assert 1 == failed.code
     assert "nothing counted" in failed.out[0]
     assert "1 of 2 rows of visits.csv are rejected" in failed.err[0]
-    assert {20171001: 3} == table.query("324")
+    assert {20171001: 3} == counts_of(table, "324")
 
 
 @pytest.mark.parametrize(
@@ -257,8 +259,8 @@ def test_load_counts_nothing_of_a_refused_file(
     for _ in range(2):
         assert (1, f"visits.csv {reason}; nothing of it is counted") == refused(capsys, "load", str(file))
 
-    assert {} == table.query("all")
-    assert [("refused", reason)] == [(receipt.status, receipt.reason) for receipt in files.every()]
+    assert {} == counts_of(table, "all")
+    assert [("refused", reason)] == [(receipt.status, receipt.reason) for receipt in every_receipt(MOTO, files)]
 
 
 @pytest.mark.parametrize(
@@ -280,25 +282,25 @@ def test_a_load_that_was_interrupted_is_finished_by_the_next(
     apply = FilesTable.apply
 
     def interrupted(
-        self: FilesTable, receipt: Receipt, chunk: Sequence[DayCount], visits: VisitsTable, now: str
+        self: FilesTable, receipt: Receipt, chunk: Sequence[DayCount], visits: VisitsTable, *others: Any
     ) -> Receipt:
         if receipt.chunks_applied == applied:
             raise interruption
-        return apply(self, receipt, chunk, visits, now)
+        return apply(self, receipt, chunk, visits, *others)
 
     with monkeypatch.context() as patch:
         patch.setattr(FilesTable, "apply", interrupted)
         failed = ended(capsys, "load", str(file))
         assert (1, [], f"error: {said}") == (failed.code, failed.out, failed.err[-1])
-    assert 98 * applied == sum(table.query("all").values())
+    assert 98 * applied == sum(counts_of(table, "all").values())
 
     # Nobody else is at it.
     monkeypatch.setattr(delivery, "Converter", functools.partial(Converter, patience_s=0))
     cli.main(["load", str(file)])
 
     assert "visits.csv: 250 visits in 250 rows\n" == capsys.readouterr().out
-    assert {20171001: 250} == table.query("all")
-    assert [1] * 250 == [count for event in range(250) for count in table.query(str(event)).values()]
+    assert {20171001: 250} == counts_of(table, "all")
+    assert [1] * 250 == [count for event in range(250) for count in counts_of(table, str(event)).values()]
 
 
 @pytest.mark.usefixtures("files")
@@ -325,7 +327,7 @@ def test_load_without_a_table_of_receipts_counts_nothing(
 
     assert 1 == code
     assert message.startswith("PutItem on visit-files-test: ResourceNotFoundException")
-    assert {} == table.query("all")
+    assert {} == counts_of(table, "all")
 
 
 RECEIPTS = [
@@ -555,7 +557,7 @@ def test_upload_drops_a_file_and_waits_for_its_receipt(
 
     assert (f"{key}: 7 visits in 2 rows\n", "") == capsys.readouterr()
     assert content.encode() == inbox.stack.content(key)
-    assert {20171001: 7} == inbox.visits.query("all")
+    assert {20171001: 7} == counts_of(inbox.visits, "all")
 
 
 def test_upload_waits_until_every_chunk_is_applied(
@@ -601,7 +603,7 @@ def test_upload_of_a_refused_file_is_one_line_with_the_reason(
     assert (1, "incoming/visits.csv has no row; nothing of it is counted") == refused(
         capsys, "upload", str(visit_file(tmp_path, HEADER))
     )
-    assert {} == inbox.visits.query("all")
+    assert {} == counts_of(inbox.visits, "all")
 
 
 @pytest.mark.parametrize("status", ["applying", "done"])
@@ -652,7 +654,7 @@ def test_upload_of_what_was_begun_has_it_finished(
     cli.main(["upload", str(visit_file(tmp_path, content))])
 
     assert capsys.readouterr().out.startswith("incoming/visits.csv: 3 visits in ")
-    assert {20171001: 3} == inbox.visits.query("324")
+    assert {20171001: 3} == counts_of(inbox.visits, "324")
 
 
 @pytest.mark.usefixtures("stack")

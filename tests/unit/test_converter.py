@@ -5,22 +5,26 @@ from __future__ import annotations
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import boto3_at, client_at, counts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from converter import Converter, Report, Result, RulesChanged, Source
+from dynamodb import Unavailable
 from plan import cut, digest
-from repository import FilesTable, Receipt, Unavailable, VisitsTable, connect
-from tools import local_cloud
+from receipts import FilesTable, Receipt
+from repository import VisitsTable
+from tools import tables
 from visit_files import Limits
+
+if TYPE_CHECKING:
+    from random import Random
 
 NOW = "2017-10-06T00:00:00.000+00:00"
 
@@ -50,7 +54,7 @@ class Bench:
     def sums(self) -> dict[tuple[str, int], int | float]:
         """Return every count, `all` included."""
         events = ("all", "324", "325", "326")
-        return {(event, day): count for event in events for day, count in self.visits.query(event).items()}
+        return {(event, day): count for event in events for day, count in counts_of(self.visits, event).items()}
 
 
 @pytest.fixture
@@ -296,15 +300,12 @@ class Gated:
         self._client = client
         self._gate = gate
 
-    def __getattr__(self, operation: str) -> Any:
-        def call(**parameters: Any) -> Any:
+    def call(self, operation: str, request: Any) -> Any:
+        self._gate()
+        try:
+            return self._client.call(operation, request)
+        finally:
             self._gate()
-            try:
-                return getattr(self._client, operation)(**parameters)
-            finally:
-                self._gate()
-
-        return call
 
 
 days = st.sampled_from([20171001, 20171002, 20171003])
@@ -321,24 +322,18 @@ deliveries = st.lists(
 table_numbers = count(1)
 
 
-@pytest.fixture(scope="module")
-def memory() -> Iterator[Any]:
-    """A DynamoDB in memory."""
-    with mock_aws():
-        yield connect(local_cloud.REGION)
-
-
 @settings(max_examples=200, deadline=None)
 @given(st.tuples(contents, contents), deliveries, st.randoms(use_true_random=False), st.sampled_from([0, 0.02, 0.1]))
 def test_each_file_counts_once_whatever_is_delivered_dies_and_is_delivered_again(
-    memory: Any, contents: tuple[str, str], deliveries: list[tuple[str, int, int]], fate: Random, death: float
+    moto: str, contents: tuple[str, str], deliveries: list[tuple[str, int, int]], fate: Random, death: float
 ) -> None:
     """Of each name, the content that was claimed first, and of that each good row, whole or not at all."""
     number = next(table_numbers)
     names = f"visits-{number}", f"files-{number}"
+    memory = client_at(moto)
     bench = Bench(VisitsTable(memory, names[0]), FilesTable(memory, names[1]))
-    bench.visits.create()
-    bench.files.create()
+    tables.create(boto3_at(moto), bench.visits)
+    tables.create(boto3_at(moto), bench.files)
 
     def begin(name: str, version: int, chunk_size: int) -> Delivery:
         return Delivery(memory, names, Source("inbox", name, f"etag {version}"), contents[version], chunk_size)

@@ -19,12 +19,14 @@ import pytest
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from botocore.response import StreamingBody
-from conftest import STAGE
+from conftest import MOTO, STAGE, counts_of, every_receipt
 
 import ingestion
 from converter import Source
+from dynamodb import DynamoDBError
 from plan import digest
-from repository import FilesTable, NoTable, Receipt, VisitsTable
+from receipts import FilesTable, Receipt
+from repository import VisitsTable
 from tools import local_cloud
 from visits import ALL_EVENTS
 
@@ -181,7 +183,9 @@ def intervention() -> Iterator[Intervention]:
 
 def sums(table: VisitsTable) -> dict[tuple[str, int], int | float]:
     """Return every count, `all` included."""
-    return {(event, day): count for event in ("300", "324", ALL_EVENTS) for day, count in table.query(event).items()}
+    return {
+        (event, day): count for event in ("300", "324", ALL_EVENTS) for day, count in counts_of(table, event).items()
+    }
 
 
 GOOD_SUMS = {
@@ -654,7 +658,7 @@ def test_a_file_that_is_gone_is_raised(
     with pytest.raises(ClientError, match="NoSuchKey"):
         deliver(event)
 
-    assert ({}, [], []) == (sums(table), files.every(), inbox.alerts())
+    assert ({}, [], []) == (sums(table), every_receipt(MOTO, files), inbox.alerts())
 
 
 @pytest.mark.parametrize(("size", "calls", "alerts"), [(1_000_000, 1, []), (1_000_001, 0, ["refused"])])
@@ -721,7 +725,7 @@ def test_folders_are_no_files(inbox: Inbox, files: FilesTable, deliver: Callable
     """The console makes one as an empty object."""
     output = deliver(inbox.drop("", "incoming/from partner/"))
 
-    assert [] == files.every()
+    assert [] == every_receipt(MOTO, files)
     assert [] == inbox.alerts()
     assert "" == output.text
 
@@ -797,7 +801,7 @@ def test_any_other_error_of_s3_is_raised(
     intervention.error_code = code
     with pytest.raises(ClientError, match=code):
         deliver(event)
-    assert ({}, [], []) == (sums(table), files.every(), inbox.alerts())
+    assert ({}, [], []) == (sums(table), every_receipt(MOTO, files), inbox.alerts())
 
     intervention.error_code = ""
     deliver(event)
@@ -808,7 +812,7 @@ def test_any_other_error_of_s3_is_raised(
 @pytest.mark.usefixtures("table")
 def test_a_missing_table_is_raised(inbox: Inbox) -> None:
     """Nobody takes the event for done."""
-    with pytest.raises(NoTable, match=r"on visit-files-test: ResourceNotFoundException"):
+    with pytest.raises(DynamoDBError, match=r"on visit-files-test: ResourceNotFoundException"):
         ingestion.ingest_file(inbox.drop(GOOD), Context())
 
 
@@ -845,7 +849,7 @@ def test_a_body_that_breaks_off_is_raised_and_nothing_written(
     intervention.bytes_sent = bytes_sent
     with pytest.raises(IncompleteReadError):
         deliver(event)
-    assert ({}, [], []) == (sums(table), files.every(), inbox.alerts())
+    assert ({}, [], []) == (sums(table), every_receipt(MOTO, files), inbox.alerts())
 
     intervention.bytes_sent = None
     deliver(event)
@@ -898,4 +902,4 @@ def test_bytes_that_s3_did_not_mean_are_never_counted(
     with pytest.raises((BotoCoreError, urllib3.exceptions.HTTPError)):
         ingestion.ingest(announced, s3, ingestion.ENVIRONMENT.converter)
 
-    assert ({}, []) == (sums(table), files.every())
+    assert ({}, []) == (sums(table), every_receipt(MOTO, files))

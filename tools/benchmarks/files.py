@@ -11,11 +11,8 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PAGE_BYTES = resource.getpagesize()
 
@@ -23,7 +20,9 @@ PAGE_BYTES = resource.getpagesize()
 def ours(path: Path) -> Callable[[], int]:
     """Return what converts the file, from its bytes to the last transaction, and returns the visits counted."""
     from converter import Converter, Source
-    from repository import FilesTable, VisitsTable, connect
+    from dynamodb import connect
+    from receipts import FilesTable
+    from repository import VisitsTable
     from visit_files import Limits
 
     client = connect(os.environ["AWS_REGION"])

@@ -1,0 +1,293 @@
+"""HTTP/1.1 to one server: over connections that are kept, and within a time that no trickle of bytes outlasts."""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import ssl
+import threading
+import time
+import weakref
+from base64 import b64encode
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+CONNECT_TIMEOUT_S = 1
+"""For a name's address, the way to it and the TLS handshake together, which take milliseconds within a region."""
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""DynamoDB ends an answer at 1 MB of data, which is some 3 MB of JSON."""
+
+_PIECE_BYTES = 256 * 1024
+_PORTS = {"http": 80, "https": 443}
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: |$)")
+_LENGTH = re.compile(r"[0-9]{1,9}")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
+
+
+class Answer(NamedTuple):
+    """An answer that was read to its end; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Server:
+    """The server at `url`, http or https; threads may ask it at the same time.
+
+    Its certificate is checked against `ca_bundle`, a file's name, or else against what the system trusts. A `proxy`,
+    `http://[user:password@]host[:port]`, is asked for a tunnel. Raises ValueError for a URL that has a path or no host.
+    """
+
+    def __init__(self, url: str, ca_bundle: str | None = None, proxy: str | None = None) -> None:
+        self._address = _Address.of(url)
+        self._proxy = _Address.of(proxy) if proxy else None
+        if self._proxy and self._proxy.scheme != "http":
+            raise ValueError("a proxy is asked over http, so its URL must begin with http://")
+        # Reading the certificates that the system trusts takes milliseconds: in Lambda, those of its initialisation.
+        self._tls = ssl.create_default_context(cafile=ca_bundle) if self._address.scheme == "https" else None
+        # A socket in use is removed, so no two requests share it; a list's append and pop are safe for threads.
+        self._idle: list[socket.socket] = []
+        weakref.finalize(self, _close_all, self._idle)
+
+    @property
+    def host(self) -> str:
+        """What a request's header `Host` has to be."""
+        return self._address.netloc(default_port=_PORTS[self._address.scheme])
+
+    def ask(
+        self,
+        line: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        deadline: float,
+        repeatable: bool = True,
+    ) -> Answer:
+        """Return the answer to a request (`line`: method and target) by `deadline`, on the clock of `time.monotonic`.
+
+        A kept connection may turn out to be closed when it is used: then a request that is `repeatable` is sent again
+        at once, over a new one. Raises OSError where there is no answer, none in time, or not the whole of it, and
+        ValueError for a header that would end its line.
+        """
+        if any("\r" in value or "\n" in value for value in headers.values()):
+            raise ValueError("a header has a line end in it")
+        lines = [f"{line} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+        request = "\r\n".join([*lines, f"content-length: {len(body)}", "\r\n"]).encode("latin-1") + body
+        kept = self._kept()
+        if kept:
+            try:
+                return self._exchange(kept, request, deadline)
+            except TimeoutError:
+                raise
+            except OSError:
+                if not repeatable:
+                    raise
+        return self._exchange(self._connect(deadline), request, deadline)
+
+    def _exchange(self, sock: socket.socket, request: bytes, deadline: float) -> Answer:
+        try:
+            unsent = memoryview(request)
+            while unsent:
+                sock.settimeout(_left_s(deadline))
+                unsent = unsent[sock.send(unsent) :]
+            reading = _Reading(sock, deadline)
+            answer = reading.answer()
+        except BaseException:
+            sock.close()
+            # What has ended this connection has most likely ended the others, too.
+            _close_all(self._idle)
+            raise
+        if reading.is_over:
+            self._idle.append(sock)
+        else:
+            sock.close()
+        return answer
+
+    def _kept(self) -> socket.socket | None:
+        while True:
+            try:
+                sock = self._idle.pop()
+            except IndexError:
+                return None
+            # Readable before anything was sent: the server closed it. Lambda may have frozen the function for minutes.
+            poll = select.poll()
+            poll.register(sock, select.POLLIN)
+            if not poll.poll(0):
+                return sock
+            sock.close()
+
+    def _connect(self, deadline: float) -> socket.socket:
+        """Return a new connection; raise TimeoutError after CONNECT_TIMEOUT_S, or an OSError before.
+
+        A thread of its own makes it: looking a name up takes no timeout, and is left behind where it takes too long.
+        """
+        made: Future[socket.socket] = Future()
+
+        def make() -> None:
+            try:
+                sock = self._open()
+            except (OSError, ValueError) as error:  # ValueError: the name cannot be one
+                if made.set_running_or_notify_cancel():
+                    made.set_exception(ConnectionError(f"no connection to {self.host}: {error}"))
+                return
+            if made.set_running_or_notify_cancel():
+                made.set_result(sock)
+            else:
+                sock.close()
+
+        threading.Thread(target=make, name="connect", daemon=True).start()
+        try:
+            return made.result(min(CONNECT_TIMEOUT_S, _left_s(deadline)))
+        except TimeoutError:
+            if made.cancel():
+                raise TimeoutError(f"no connection to {self.host} within {CONNECT_TIMEOUT_S} s") from None
+            return made.result()  # It was made at the last moment.
+
+    def _open(self) -> socket.socket:
+        nearest = self._proxy or self._address
+        sock = socket.create_connection((nearest.host, nearest.port), CONNECT_TIMEOUT_S)
+        try:
+            # What is written goes out at once, and a connection on which nothing comes is tried now and then.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if self._proxy:
+                self._tunnel(sock, self._proxy)
+            return self._tls.wrap_socket(sock, server_hostname=self._address.host) if self._tls else sock
+        except BaseException:
+            sock.close()
+            raise
+
+    def _tunnel(self, sock: socket.socket, proxy: _Address) -> None:
+        target = self._address.netloc()
+        head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
+        if proxy.user:
+            head += f"Proxy-Authorization: Basic {b64encode(proxy.user.encode()).decode()}\r\n"
+        sock.sendall(f"{head}\r\n".encode("latin-1"))
+        status, _ = _Reading(sock, time.monotonic() + CONNECT_TIMEOUT_S).head()
+        if not 200 <= status < 300:
+            raise ConnectionError(f"the proxy answers {status}")
+
+
+class _Address(NamedTuple):
+    """What a URL says of a server."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str
+    """With the password, `user:password`."""
+
+    @classmethod
+    def of(cls, url: str) -> _Address:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+            raise ValueError(f"{url!r} is not the address of a server (http://host:port or https://host:port)")
+        user = unquote(parts.netloc.rpartition("@")[0])
+        return cls(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], user)
+
+    def netloc(self, default_port: int | None = None) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == default_port else f"{host}:{self.port}"
+
+
+class _Reading:
+    """What a server sends. Every method raises OSError where that is no HTTP/1.1, too much, or ends too early."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._received = bytearray()
+        self._closes = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection can take another request: nothing follows the answer, and the server keeps it."""
+        return not self._closes and not self._received
+
+    def answer(self) -> Answer:
+        status, headers = self.head()
+        while status < 200:  # The answer is still to come.
+            status, headers = self.head()
+        if "transfer-encoding" in headers:
+            return Answer(status, headers, self._chunks())
+        length = headers.get("content-length", "unknown")
+        if not _LENGTH.fullmatch(length):
+            raise ConnectionError(f"the answer's length is {length}")
+        return Answer(status, headers, self._take(int(length)))
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        first, *lines = self._take_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        status_line = _STATUS_LINE.match(first)
+        if not status_line:
+            raise ConnectionError("what answers does not speak HTTP/1.1")
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            name, value = name.lower(), value.strip()
+            # Given twice it is a list: no length can be read out of one.
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        self._closes = status_line[1] == "0" or headers.get("connection", "").lower() == "close"
+        return int(status_line[2]), headers
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while size := self._chunk_size():
+            body += self._take(size)
+            self._take_until(b"\r\n")
+            if len(body) > MAX_BODY_BYTES:
+                raise ConnectionError(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
+        while self._take_until(b"\r\n"):  # headers that come after the body
+            pass
+        return body
+
+    def _chunk_size(self) -> int:
+        size = self._take_until(b"\r\n").partition(b";")[0]
+        if not _CHUNK_SIZE.fullmatch(size):
+            raise ConnectionError("the answer comes in pieces of no length")
+        return int(size, 16)
+
+    def _take(self, length: int) -> bytes:
+        if length > MAX_BODY_BYTES:
+            raise ConnectionError(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
+        while len(self._received) < length:
+            self._receive()
+        taken = bytes(self._received[:length])
+        del self._received[:length]
+        return taken
+
+    def _take_until(self, end: bytes) -> bytes:
+        while (at := self._received.find(end)) < 0:
+            if len(self._received) > MAX_HEAD_BYTES:
+                raise ConnectionError(f"the answer has a line or head of more than {MAX_HEAD_BYTES:,} bytes")
+            self._receive()
+        taken = bytes(self._received[:at])
+        del self._received[: at + len(end)]
+        return taken
+
+    def _receive(self) -> None:
+        self._sock.settimeout(_left_s(self._deadline))
+        piece = self._sock.recv(_PIECE_BYTES)
+        if not piece:
+            raise ConnectionError("the connection ended before the answer did")
+        self._received += piece
+
+
+def _left_s(deadline: float) -> float:
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("no whole answer in time")
+    return left_s
+
+
+def _close_all(socks: list[socket.socket]) -> None:
+    while True:
+        try:
+            socks.pop().close()
+        except IndexError:
+            return
