@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 type Event = Mapping[str, Any]
@@ -22,36 +23,53 @@ type Event = Mapping[str, Any]
 type Response = dict[str, object]
 """API Gateway's proxy response, alike in both formats: `statusCode`, `headers`, `body`, `isBase64Encoded`."""
 
-# On every answer: the API knows no cookies, so any page may read what anyone may.
+# Every answer has these. The API uses no cookies, so a page of any origin may read an answer.
 _HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "ETag, Link, Retry-After",
+    "X-Content-Type-Options": "nosniff",
 }
 
 _MIN_GZIP_BYTES = 1_400
-"""What one packet on the wire holds: below it, compression saves nobody any time."""
+"""A body of this size fits into one packet, so compressing it would not make it arrive sooner."""
 
 _GZIP_LEVEL = 1
-"""Of 9. Rows are much alike: the others save little and cost more."""
+"""The fastest of 9. Rows are much alike, so the higher levels save little more and cost much more."""
+
+_MAX_CACHED_HEADER = 256
+"""The longest header, in characters, whose parsed form is kept in memory; browsers send some 150."""
 
 # https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2
 _WEIGHT = r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)"
 _ENTITY_TAG = r'(?:W/)?("[^"]*")'
 
 
+logger = logging.getLogger(__name__)
+
+
+class Context(Protocol):
+    """What Lambda says about an invocation, as far as it is used here."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return what is left of the function's timeout."""
+        ...
+
+
 class Request(NamedTuple):
-    """What an event asks for: the path's resource id, and the query's values by name; all decoded."""
+    """What an event asks for: the path's resource id, and the query's values by name, all decoded."""
 
     resource_id: str
     query: Mapping[str, Sequence[str]]
     headers: Mapping[str, str] = {}
     """By name in lower case."""
     path: str = ""
-    """As the client wrote it, a stage's name in front included; decoded."""
+    """As the client wrote it, decoded; the name of a REST API's stage in front is included."""
 
 
 class Problem(Exception):
-    """An answer other than 200: the status, a detail that names the value and the rule, the parameter to blame."""
+    """An answer that is an error: the status, a detail that names the value and the rule, the parameter to blame."""
 
     def __init__(
         self, status: int, detail: str, *, parameter: str | None = None, headers: Mapping[str, str] | None = None
@@ -79,6 +97,27 @@ class Problem(Exception):
         return respond(self.status, "application/problem+json", json.dumps(body) + "\n", headers)
 
 
+def entry_point(answer: Callable[[Request, Context], Response]) -> Callable[[Event, Context], Response]:
+    """Return a Lambda handler that answers a request, also where `answer` raises: a Problem as such, all else as 500.
+
+    A HEAD request is answered as a GET, without the body.
+    """
+
+    @wraps(answer)
+    def handle(event: Event, context: Context) -> Response:
+        try:
+            response = answer(read_request(event), context)
+        except Problem as problem:
+            response = problem.response()
+        except Exception:
+            logger.exception("request %s failed", context.aws_request_id)
+            detail = f"The request failed for a reason of ours; its id is {context.aws_request_id}"
+            response = Problem(500, detail).response()
+        return {**response, "body": "", "isBase64Encoded": False} if _method(event) == "HEAD" else response
+
+    return handle
+
+
 def respond(status: int, content_type: str, body: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return the proxy response that API Gateway turns into HTTP."""
     return {
@@ -90,9 +129,9 @@ def respond(status: int, content_type: str, body: str, headers: Mapping[str, str
 
 
 def represent(request: Request, content_type: str, body: str, headers: Mapping[str, str]) -> Response:
-    """Return the answer to a GET: 200 with the body, gzipped where accepted and worth it; or 304 without one.
+    """Return the answer to a GET: 200 with the body, gzipped where accepted and worth it, or 304 without a body.
 
-    The entity tag is of the text and the headers, a weak one: it stays the same when compressed.
+    The entity tag is made of the text and the headers. It is a weak one, as it stays the same when the text is gzipped.
     """
     data = body.encode()
     digest = sha256(data)
@@ -101,7 +140,7 @@ def represent(request: Request, content_type: str, body: str, headers: Mapping[s
     headers = {**headers, "ETag": f"W/{tag}", "Vary": "Accept, Accept-Encoding"}
     known = request.headers.get("if-none-match", "")
     if known.strip() == "*" or tag in re.findall(_ENTITY_TAG, known):
-        # With its content type: API Gateway would write one of its own, and caches take over what a 304 says.
+        # Without a content type, API Gateway adds one of its own, and caches store the headers of a 304.
         return respond(304, content_type, "", headers)
     if not _wants_gzip(request.headers.get("accept-encoding", ""), len(data)):
         return respond(200, content_type, body, headers)
@@ -115,7 +154,7 @@ def represent(request: Request, content_type: str, body: str, headers: Mapping[s
 def negotiate(request: Request, offers: Mapping[str, str]) -> str:
     """Return which of the offers, content types by name, `Accept` prefers; the first where it does not say.
 
-    The highest weight wins, then what is named more precisely, then what is offered first (RFC 9110, 12.5.1).
+    The highest weight wins, then the more precise range, then the earlier offer (RFC 9110, 12.5.1).
     """
     weights = _weights(request.headers.get("accept", ""))
 
@@ -129,7 +168,7 @@ def negotiate(request: Request, offers: Mapping[str, str]) -> str:
 
 
 def link(request: Request, targets: Mapping[str, Mapping[str, str]]) -> str:
-    """Return a `Link` header (RFC 8288) to the path of the request with other queries, by their relation."""
+    """Return a `Link` header (RFC 8288) with the request's path and each of the queries, by their relation."""
     path = quote(request.path)
     return ", ".join(
         f'<{path}{"?" if query else ""}{urlencode(query)}>; rel="{relation}"' for relation, query in targets.items()
@@ -137,11 +176,11 @@ def link(request: Request, targets: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def read_request(event: Event) -> Request:
-    """Return what an API Gateway event asks for.
+    """Return what an API Gateway event asks for; raise Problem (404) where its path is no Unicode text.
 
     Without a path parameter `resourceId` (a greedy `{proxy+}` route) the id is the path's last segment.
     """
-    # `path` lacks what a REST API's stage or a custom domain puts in front of it.
+    # `path` lacks the name of a REST API's stage and the path of a custom domain; `requestContext.path` has them.
     path: str = event.get("rawPath") or (event.get("requestContext") or {}).get("path") or event.get("path") or ""
     parent, _, last = unquote(path).rpartition("/")
     resource_id = (event.get("pathParameters") or {}).get("resourceId")
@@ -149,16 +188,22 @@ def read_request(event: Event) -> Request:
         resource_id = last
     headers = _headers(event)
     if "version" not in event:
-        # A REST API, whose events have none, sends base64 on as it is unless told otherwise; it can compress by itself.
+        # A REST API (payload 1.0) would pass our base64 on without decoding it. It can compress by itself.
         headers.pop("accept-encoding", None)
-    return Request(resource_id, _query(event), headers, f"{parent}/{resource_id}")
+    # A link to `//visits/324` would lead to a host named `visits`.
+    path = f"/{parent.lstrip('/')}/{resource_id}" if parent.strip("/") else f"/{resource_id}"
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise Problem(404, "The path is not a Unicode text") from error
+    return Request(resource_id, _query(event), headers, path)
 
 
 def read_parameter[T](request: Request, name: str, parse: Callable[[str], T]) -> T | None:
     """Return a query parameter's value, parsed, or None where it is not given.
 
-    `parse` raises ValueError with a message that goes on after the parameter's name. Raises Problem (400) for that, and
-    for a parameter that is given more than once.
+    `parse` raises ValueError with a message that continues the parameter's name. Raises Problem (400) for that, and for
+    a parameter that is given more than once.
     """
     values = request.query.get(name)
     if values is None:
@@ -171,27 +216,42 @@ def read_parameter[T](request: Request, name: str, parse: Callable[[str], T]) ->
         raise Problem(400, f"{name} {error}", parameter=name) from error
 
 
+def _method(event: Event) -> str:
+    context = event.get("requestContext") or {}
+    method: str = (context.get("http") or {}).get("method") or event.get("httpMethod") or "GET"
+    return method
+
+
+# A console's test event, or a proxy, may have null in the place of a value: it counts as not given.
+
+
 def _query(event: Event) -> Mapping[str, Sequence[str]]:
-    # Payload 2.0 joins repeated values with commas in queryStringParameters, 1.0 keeps the last:
-    # only the raw query and the multi-value form tell what was really asked.
-    if "rawQueryString" in event:
-        return parse_qs(event["rawQueryString"], keep_blank_values=True)
+    # Payload 2.0 joins repeated values with commas in queryStringParameters, and 1.0 keeps the last one:
+    # only the raw query and the multi-value form show what was asked.
+    if (raw := event.get("rawQueryString")) is not None:
+        return parse_qs(raw, keep_blank_values=True)
     if many := event.get("multiValueQueryStringParameters"):
-        values: Mapping[str, Sequence[str]] = many
-        return values
-    return {name: [value] for name, value in (event.get("queryStringParameters") or {}).items()}
+        return {name: given for name, values in many.items() if (given := _given(values))}
+    return {name: [value] for name, value in (event.get("queryStringParameters") or {}).items() if value is not None}
 
 
 def _headers(event: Event) -> dict[str, str]:
     # Payload 2.0 joins repeated headers with commas and writes names in lower case, 1.0 does neither.
     if many := event.get("multiValueHeaders"):
-        return {name.lower(): ", ".join(values) for name, values in many.items()}
-    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        return {name.lower(): ", ".join(_given(values)) for name, values in many.items()}
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
 
 
-@lru_cache
+def _given(values: Sequence[str | None] | None) -> list[str]:
+    return [value for value in values or () if value is not None]
+
+
 def _weights(header: str) -> Mapping[str, float]:
     """Return the members of an `Accept` or `Accept-Encoding` in lower case, each with its weight, 1 if not given."""
+    return _cached_weights(header) if len(header) <= _MAX_CACHED_HEADER else _parse_weights(header)
+
+
+def _parse_weights(header: str) -> Mapping[str, float]:
     weights: dict[str, float] = {}
     for member in header.lower().split(","):
         name, *parameters = (part.strip() for part in member.split(";"))
@@ -200,6 +260,9 @@ def _weights(header: str) -> Mapping[str, float]:
         if name and (weight or not given):
             weights[name] = float(weight[1]) if weight else 1.0
     return weights
+
+
+_cached_weights = lru_cache(_parse_weights)
 
 
 def _wants_gzip(accept_encoding: str, size: int) -> bool:

@@ -8,11 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dynamodb import MAX_CALL_S, Cancelled, DynamoDBError, Item, Table, Unavailable
-from series import Interval, Page, Reading, Selection
 from visits import ALL_EVENTS, DayCount
 
 if TYPE_CHECKING:
-    from series import Count, Counts
+    from series import Count, Read, Reading
 
 
 class BelowZero(DynamoDBError):
@@ -22,30 +21,9 @@ class BelowZero(DynamoDBError):
 class VisitsTable(Table):
     """The table of daily counts."""
 
-    def series(self, event_id: str, selection: Selection, time_left_s: Callable[[], float] = lambda: math.inf) -> Page:
-        """Return the first page of the rows of an event, or of `all`, that are selected.
-
-        One Query, and one more of `all` over the page's days where gaps are to be filled and there are some. (A third,
-        of one item, where `all` has no day there either: is that because nothing was ever loaded?)
-
-        Follows every page of DynamoDB's, but begins no further one unless `time_left_s()` covers the longest call.
-        Raises Unavailable or DynamoDBError; never returns part of what was asked for.
-        """
-        page = selection.page(self.pages(event_id, selection.reading(), time_left_s))
-        if page.covered is None or not page.has_gaps:
-            return page
-        loaded: list[Counts] = []
-        if event_id == ALL_EVENTS:
-            began = any(visits is not None for visits in page.rows.values())
-        else:
-            self._check(time_left_s)
-            days = Reading(*page.covered, limit=1 if selection.interval is Interval.TOTAL else None)
-            loaded += self.pages(ALL_EVENTS, days, time_left_s)
-            began = any(loaded)
-        if not began:
-            self._check(time_left_s)
-            began = any(self.pages(ALL_EVENTS, Reading(limit=1)))
-        return page.zeroed(selection.interval, loaded if began else None)
+    def reader(self, time_left_s: Callable[[], float]) -> Read:
+        """Return a function that yields counts as `pages` does, while `time_left_s()` covers the longest Query."""
+        return lambda event_id, reading: self.pages(event_id, reading, time_left_s)
 
     def add(self, event_id: str, day: int, count: int) -> None:
         """Add `count`, which may be negative, to an event's day and to that day's `all`, both or neither.
@@ -85,13 +63,15 @@ class VisitsTable(Table):
     ) -> Iterator[dict[int, Count]]:
         """Yield an event's counts in the parts that DynamoDB answers; whole numbers are int, others float.
 
-        Begins no further Query unless `time_left_s()` covers the longest. Raises Unavailable or DynamoDBError.
+        Raises Unavailable, also where `time_left_s()` does not cover the longest Query, or DynamoDBError.
         """
         request = self._query_input(event_id, reading.start, reading.end)
         if reading.descending:
             request["ScanIndexForward"] = False
         left = reading.limit
         while True:
+            if (left_s := time_left_s()) < MAX_CALL_S:
+                raise Unavailable(f"Query on {self.name}: {left_s:.1f} s left, too few for another")
             if left is not None:
                 request["Limit"] = left
             page = self._call("Query", **request)
@@ -104,13 +84,7 @@ class VisitsTable(Table):
                 left -= len(counts)
             if "LastEvaluatedKey" not in page or left == 0:
                 return
-            self._check(time_left_s)
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-    def _check(self, time_left_s: Callable[[], float]) -> None:
-        """Raise Unavailable unless there is time for another Query."""
-        if (left_s := time_left_s()) < MAX_CALL_S:
-            raise Unavailable(f"Query on {self.name}: {left_s:.1f} s left, too few to ask for more")
 
     @staticmethod
     def _query_input(event_id: str, start: int | None, end: int | None) -> dict[str, Any]:

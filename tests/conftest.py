@@ -260,12 +260,12 @@ class Api:
 
     url: str
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
         parts = urlsplit(self.url)
         # The API is told by its Host; not every resolver knows that *.localhost is this machine.
         connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)
         try:
-            connection.request("GET", path, headers={"Host": parts.netloc, **(headers or {})})
+            connection.request(method, path, headers={"Host": parts.netloc, **(headers or {})})
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:

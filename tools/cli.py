@@ -140,7 +140,7 @@ def every_row(table: VisitsTable, event_id: str, selection: Selection) -> Rows:
     rows: dict[int, int | float | None] = {}
     following: Selection | None = selection
     while following:
-        page = table.series(event_id, following)
+        page = following.first_page(event_id, table.pages)
         rows |= page.rows
         following = page.more
     return rows

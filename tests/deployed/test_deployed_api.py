@@ -123,6 +123,17 @@ def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Ap
     assert 200 == api.get("/visits/324").status
 
 
+@pytest.mark.parametrize("path", ["/visits/324", "/visits/324?limit=0", "/visits/324/chart"])
+def test_head_is_answered_as_get_without_a_body(book_api: Api, path: str) -> None:
+    """Status and headers are those of the GET."""
+    get, head = book_api.get(path), book_api.get(path, method="HEAD")
+
+    assert get.body
+    assert (get.status, b"") == (head.status, head.body)
+    for name in ("Content-Type", "ETag", "Link", "Cache-Control", "Vary", "X-Content-Type-Options"):
+        assert get.headers[name] == head.headers[name]
+
+
 def test_an_event_nobody_visited_is_an_empty_series(api: Api) -> None:
     """No error: the id is well-formed, and its first visit may come tomorrow."""
     assert [] == rows(api.get("/visits/4711"))

@@ -32,8 +32,8 @@ def alarms(package: Package) -> dict[str, dict[str, Any]]:
 def test_what_matters_is_watched(package: Packager) -> None:
     """Each alarm's metric, of what, and from which value on."""
     api = {"ApiId": {"Ref": "HttpApi"}, "Stage": "$default"}
-    get_visits, get_chart, ingest_file = (
-        {"FunctionName": {"Ref": f"{name}LambdaFunction"}} for name in ("GetVisits", "GetChart", "IngestFile")
+    get_visits, get_page, ingest_file = (
+        {"FunctionName": {"Ref": f"{name}LambdaFunction"}} for name in ("GetVisits", "GetPage", "IngestFile")
     )
     counts, receipts = ({"TableName": {"Ref": name}} for name in ("VisitsTable", "FilesTable"))
     files = {"service": "file-converter", "stage": "dev"}
@@ -44,8 +44,8 @@ def test_what_matters_is_watched(package: Packager) -> None:
         "LatencyAlarm": ("AWS/ApiGateway", "Latency", "p99", api, 2000),
         "GetVisitsErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", get_visits, 0),
         "GetVisitsThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", get_visits, 0),
-        "GetChartErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", get_chart, 0),
-        "GetChartThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", get_chart, 0),
+        "GetPageErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", get_page, 0),
+        "GetPageThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", get_page, 0),
         "IngestFileErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", ingest_file, 0),
         "IngestFileThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", ingest_file, 0),
         "CountsReadThrottlesAlarm": ("AWS/DynamoDB", "ReadThrottleEvents", "Sum", counts, 0),

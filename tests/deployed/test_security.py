@@ -386,7 +386,7 @@ class Roles:
             "takes over": self.takes_over,
             "hands over": self.hands_over,
             "getVisits logs": partial(self.logs, "GetVisits"),
-            "getChart logs": partial(self.logs, "GetChart"),
+            "getPage logs": partial(self.logs, "GetPage"),
             "ingestFile logs": partial(self.logs, "IngestFile"),
         }
         return [name for name, works in parts.items() if not works()]
@@ -414,8 +414,8 @@ def test_whatever_action_is_taken_away_something_breaks(stack: Stack, api: Api, 
             breaks[str(grant)] = roles.broken()
 
     assert {
-        "GetChartRole logs:CreateLogStream GetChartLogGroup": ["getChart logs"],
-        "GetChartRole logs:PutLogEvents GetChartLogGroup": ["getChart logs"],
+        "GetPageRole logs:CreateLogStream GetPageLogGroup": ["getPage logs"],
+        "GetPageRole logs:PutLogEvents GetPageLogGroup": ["getPage logs"],
         "GetVisitsRole dynamodb:Query VisitsTable": ["answers"],
         "GetVisitsRole logs:CreateLogStream GetVisitsLogGroup": ["getVisits logs"],
         "GetVisitsRole logs:PutLogEvents GetVisitsLogGroup": ["getVisits logs"],

@@ -31,6 +31,7 @@ from tools.smoke.stack import Connect, Stack, read_stack
 CREDENTIALS = ReadOnlyCredentials("test", "test", None)
 
 SERIES = "GET /visits/{resourceId}"
+HEAD = "HEAD /visits/{resourceId}"
 
 
 def but_ok(findings: Sequence[Finding]) -> set[str]:
@@ -53,16 +54,18 @@ def in_front_of(api: Api) -> Iterator[Gateway]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            gateway.methods.add("GET")
+            gateway.methods.add(self.command)
             headers = {name: value for name, value in self.headers.items() if name != "Host"}
-            answer = api.get(self.path, headers)
+            answer = api.get(self.path, headers, self.command)
             self.answer(answer.status, dict(answer.headers), answer.body)
+
+        do_HEAD = do_GET  # noqa: N815
 
         def do_OPTIONS(self) -> None:
             gateway.methods.add("OPTIONS")
             allowed = {
                 "access-control-allow-origin": "*",
-                "access-control-allow-methods": "GET",
+                "access-control-allow-methods": "GET,HEAD",
                 "access-control-allow-headers": self.headers["Access-Control-Request-Headers"],
                 "access-control-max-age": "86400",
             }
@@ -182,9 +185,13 @@ def test_a_stage_for_tokens_is_asked_with_one_or_not_at_all(own_cloud: LocalClou
         f"{SERIES}, unsigned and without a token",
         f"{SERIES}, with nonsense for a token",
         f"{SERIES}, with an unsigned token",
+        f"{HEAD}, unsigned and without a token",
+        f"{HEAD}, with nonsense for a token",
+        f"{HEAD}, with an unsigned token",
         f"{SERIES}, its preflight",
         # The page has no count in it.
         f"{SERIES}/chart, unsigned and without a token",
+        f"{HEAD}/chart, unsigned and without a token",
         f"{SERIES}/chart, its preflight",
         "GET /visits/all/chart?limit=1",
         "GET /no-such-route",
@@ -194,7 +201,7 @@ def test_a_stage_for_tokens_is_asked_with_one_or_not_at_all(own_cloud: LocalClou
 
 
 def test_it_changes_nothing(smoked: Smoked) -> None:
-    """Each call of AWS is a Get, a List or a Describe, and each request to the API a GET or a preflight."""
+    """Each call of AWS is a Get, a List or a Describe, and each request to the API a GET, a HEAD or a preflight."""
     called: list[tuple[str, str]] = []
 
     @cache
@@ -209,7 +216,7 @@ def test_it_changes_nothing(smoked: Smoked) -> None:
     services = {"apigatewayv2", "cloudformation", "cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "sns", "sqs"}
     assert services == {service for service, _ in called}
     assert [] == [each for each in called if not re.match(r"(Get|List|Describe)[A-Z]", each[1])]
-    assert {"GET", "OPTIONS"} == smoked.gateway.methods
+    assert {"GET", "HEAD", "OPTIONS"} == smoked.gateway.methods
 
 
 type Break = Callable[[Smoked], Callable[[], object]]
@@ -419,7 +426,7 @@ def run_smoke(smoked: Smoked, *arguments: str) -> subprocess.CompletedProcess[st
     """Run the program as `make smoke` does, in an environment that leads to the local cloud."""
     environment = {"PATH": os.environ["PATH"], **smoked.cloud.settings}
     return subprocess.run(
-        ["python", "-m", "smoke", *arguments],
+        ["python", "-m", "tools.smoke", *arguments],
         cwd=local_cloud.PROJECT,
         env=environment,
         text=True,

@@ -28,8 +28,8 @@ ALARMS = {
     "CountsReadThrottlesAlarm",
     "CountsWriteThrottlesAlarm",
     "FailedEventsAlarm",
-    "GetChartErrorsAlarm",
-    "GetChartThrottlesAlarm",
+    "GetPageErrorsAlarm",
+    "GetPageThrottlesAlarm",
     "GetVisitsErrorsAlarm",
     "GetVisitsThrottlesAlarm",
     "IngestFileErrorsAlarm",
@@ -52,20 +52,22 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
         "FailedEvents": "AWS::SQS::Queue",
         "FailedEventsPolicy": "AWS::SQS::QueuePolicy",
         "FilesTable": "AWS::DynamoDB::Table",
-        "GetChartLambdaFunction": "AWS::Lambda::Function",
-        "GetChartLambdaPermissionHttpApi": "AWS::Lambda::Permission",
-        "GetChartLogGroup": "AWS::Logs::LogGroup",
-        "GetChartRole": "AWS::IAM::Role",
+        "GetPageLambdaFunction": "AWS::Lambda::Function",
+        "GetPageLambdaPermissionHttpApi": "AWS::Lambda::Permission",
+        "GetPageLogGroup": "AWS::Logs::LogGroup",
+        "GetPageRole": "AWS::IAM::Role",
         "GetVisitsLambdaFunction": "AWS::Lambda::Function",
         "GetVisitsLambdaPermissionHttpApi": "AWS::Lambda::Permission",
         "GetVisitsLogGroup": "AWS::Logs::LogGroup",
         "GetVisitsRole": "AWS::IAM::Role",
         "HttpApi": "AWS::ApiGatewayV2::Api",
-        "HttpApiIntegrationGetChart": "AWS::ApiGatewayV2::Integration",
+        "HttpApiIntegrationGetPage": "AWS::ApiGatewayV2::Integration",
         "HttpApiIntegrationGetVisits": "AWS::ApiGatewayV2::Integration",
         "HttpApiLogGroup": "AWS::Logs::LogGroup",
         "HttpApiRouteGetVisitsResourceidVar": "AWS::ApiGatewayV2::Route",
         "HttpApiRouteGetVisitsResourceidVarChart": "AWS::ApiGatewayV2::Route",
+        "HttpApiRouteHeadVisitsResourceidVar": "AWS::ApiGatewayV2::Route",
+        "HttpApiRouteHeadVisitsResourceidVarChart": "AWS::ApiGatewayV2::Route",
         "HttpApiStage": "AWS::ApiGatewayV2::Stage",
         "Inbox": "AWS::S3::Bucket",
         "InboxMayInvokeIngestFile": "AWS::Lambda::Permission",
@@ -117,6 +119,7 @@ PROTECTED = {
 }
 AUTHORIZED = {
     "HttpApiRouteGetVisitsResourceidVar.Properties.AuthorizationType": (None, "AWS_IAM"),
+    "HttpApiRouteHeadVisitsResourceidVar.Properties.AuthorizationType": (None, "AWS_IAM"),
     "GetVisitsLambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
         "public, max-age=60",
         "private, max-age=60",
@@ -129,7 +132,7 @@ LOADED = {
 
 
 def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
-    groups = ("GetVisitsLogGroup", "GetChartLogGroup", "IngestFileLogGroup", "HttpApiLogGroup")
+    groups = ("GetVisitsLogGroup", "GetPageLogGroup", "IngestFileLogGroup", "HttpApiLogGroup")
     return {f"{logical_id}.Properties.RetentionInDays": (before, after) for logical_id in groups}
 
 
@@ -146,7 +149,7 @@ def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
                     "public, max-age=60",
                     "public, max-age=0",
                 )
-                for name in ("GetVisits", "GetChart")
+                for name in ("GetVisits", "GetPage")
             }
             | logged(14, 1),
         ),
@@ -198,12 +201,12 @@ def test_the_function_runs_as_designed(package: Packager) -> None:
 def test_the_page_has_a_function_of_its_own(package: Packager) -> None:
     """With nothing in its environment that it could reach a count by, and nobody asked who they are."""
     dev = package("dev")
-    function = dev.resource("GetChartLambdaFunction")
+    function = dev.resource("GetPageLambdaFunction")
 
-    assert "handler.get_chart" == function["Handler"]
+    assert "pages.get_page" == function["Handler"]
     assert "python3.13" == function["Runtime"]
     assert ["arm64"] == function["Architectures"]
-    assert {"Fn::GetAtt": ["GetChartRole", "Arn"]} == function["Role"]
+    assert {"Fn::GetAtt": ["GetPageRole", "Arn"]} == function["Role"]
     assert "JSON" == function["LoggingConfig"]["LogFormat"]
     assert {"CACHE_CONTROL": "public, max-age=60"} == function["Environment"]["Variables"]
     route = dev.resource("HttpApiRouteGetVisitsResourceidVarChart")
@@ -308,7 +311,7 @@ def test_the_route_leads_to_the_function(package: Packager) -> None:
     dev = package("dev")
 
     cors = dev.resource("HttpApi")["CorsConfiguration"]
-    assert (["*"], ["GET"]) == (cors["AllowOrigins"], cors["AllowMethods"])
+    assert (["*"], ["GET", "HEAD"]) == (cors["AllowOrigins"], cors["AllowMethods"])
     assert ["ETag", "Link", "Retry-After"] == cors["ExposeHeaders"]
     assert {"Authorization", "If-None-Match"} < set(cors["AllowHeaders"])
 
@@ -349,10 +352,10 @@ def test_the_pages_role_may_write_its_log(package: Packager) -> None:
         {
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": {"Fn::GetAtt": ["GetChartLogGroup", "Arn"]},
+            "Resource": {"Fn::GetAtt": ["GetPageLogGroup", "Arn"]},
         },
         TRACING,
-    ] == statements_of(package("dev").resource("GetChartRole"))
+    ] == statements_of(package("dev").resource("GetPageRole"))
 
 
 def test_the_converters_role_may_do_what_a_file_needs(package: Packager) -> None:
@@ -506,7 +509,7 @@ def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> N
     assert {"requestId", "status", "latency", "integrationLatency", "integrationError"} < set(logged)
     assert all(value.startswith("$context.") for value in logged.values())
     assert not any("identity" in value or "claims" in value or "userAgent" in value for value in logged.values())
-    for name in ("GetVisits", "GetChart", "IngestFile"):
+    for name in ("GetVisits", "GetPage", "IngestFile"):
         assert {"Mode": "Active"} == dev.resource(f"{name}LambdaFunction")["TracingConfig"]
 
 
@@ -537,13 +540,13 @@ def test_a_param_says_who_may_read(
 ) -> None:
     """And with it, who may keep the answer."""
     packaged = package("dev", **params)
-    properties = packaged.resource("HttpApiRouteGetVisitsResourceidVar")
-
-    assert route == {name: properties[name] for name in ("AuthorizationType", "AuthorizerId") if name in properties}
+    for method in ("Get", "Head"):
+        properties = packaged.resource(f"HttpApiRoute{method}VisitsResourceidVar")
+        assert route == {name: properties[name] for name in ("AuthorizationType", "AuthorizerId") if name in properties}
     assert cached == packaged.resource("GetVisitsLambdaFunction")["Environment"]["Variables"]["CACHE_CONTROL"]
     # The page has no count in it, and tells how to get them.
     assert "AuthorizationType" not in packaged.resource("HttpApiRouteGetVisitsResourceidVarChart")
-    chart = packaged.resource("GetChartLambdaFunction")["Environment"]["Variables"]
+    chart = packaged.resource("GetPageLambdaFunction")["Environment"]["Variables"]
     assert {"CACHE_CONTROL": "public, max-age=60"} == chart
 
 
@@ -583,7 +586,7 @@ def test_every_function_has_a_role_of_its_own(package: Packager) -> None:
         if resource["Type"] == "AWS::Lambda::Function"
     ]
 
-    assert ["GetChartRole", "GetVisitsRole", "IngestFileRole"] == sorted(roles)
+    assert ["GetPageRole", "GetVisitsRole", "IngestFileRole"] == sorted(roles)
 
 
 @pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
@@ -608,23 +611,7 @@ def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -
     tops = {Path(name).parts[0] for name in names}
     bytecode = {Path(name).name for name in names if name.startswith("__pycache__/")}
 
-    modules = [
-        "chart",
-        "converter",
-        "connections",
-        "credentials",
-        "dynamodb",
-        "handler",
-        "http_utils",
-        "ingestion",
-        "plan",
-        "receipts",
-        "repository",
-        "series",
-        "signing",
-        "visit_files",
-        "visits",
-    ]
+    modules = [path.stem for path in local_cloud.PROJECT.glob("*.py")]
     assert {
         *(f"{module}.py" for module in modules),
         "__pycache__",

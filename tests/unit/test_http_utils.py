@@ -3,15 +3,20 @@
 import base64
 import gzip
 import json
+import re
 from collections.abc import Mapping
 
 import pytest
+from event_files import Context as FakeContext
 
+import http_utils
 from http_utils import (
+    Context,
     Event,
     Problem,
     Request,
     Response,
+    entry_point,
     link,
     negotiate,
     read_parameter,
@@ -31,6 +36,7 @@ from http_utils import (
         ({"rawPath": "/visits/%C2%B2"}, "²"),
         ({"path": "/visits/324/"}, ""),
         ({"path": None}, ""),
+        ({"rawPath": "//visits//324"}, "324"),
         ({}, ""),
     ],
 )
@@ -50,6 +56,8 @@ def test_the_id_is_the_path_parameter_or_else_the_last_segment(event: Event, res
         ),
         ({"multiValueQueryStringParameters": None, "queryStringParameters": {"a": "1"}}, {"a": ["1"]}),
         ({"queryStringParameters": None}, {}),
+        ({"rawQueryString": None, "queryStringParameters": {"a": None, "b": "1"}}, {"b": ["1"]}),
+        ({"multiValueQueryStringParameters": {"a": None, "b": [None, "1"], "c": [None]}}, {"b": ["1"]}),
         ({}, {}),
     ],
 )
@@ -83,6 +91,7 @@ def test_a_problem_is_rfc_9457_and_repeats_its_detail_as_message() -> None:
         "Content-Type": "application/problem+json",
         "Access-Control-Allow-Origin": "*",
         "Access-Control-Expose-Headers": "ETag, Link, Retry-After",
+        "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
         "Retry-After": "1",
     } == response["headers"]
@@ -103,6 +112,7 @@ def test_any_page_may_read_any_answer() -> None:
             "Content-Type": "text/plain",
             "Access-Control-Allow-Origin": "*",
             "Access-Control-Expose-Headers": "ETag, Link, Retry-After",
+            "X-Content-Type-Options": "nosniff",
         },
         "body": "hello",
         "isBase64Encoded": False,
@@ -299,3 +309,104 @@ def test_what_the_client_does_not_have_is_200(known: str) -> None:
     bare = (header(answer(LONG), "ETag") or "").removeprefix("W/").strip('"')
 
     assert 200 == answer(LONG, if_none_match=known.format(bare=bare))["statusCode"]
+
+
+def echo(request: Request, context: Context) -> Response:
+    """Answer with the request's path and the time that is left, or fail as the id says."""
+    if request.resource_id == "problem":
+        raise Problem(404, "no such thing")
+    if request.resource_id == "bug":
+        raise LookupError("secret")
+    return respond(200, "text/plain", f"{request.path} {context.get_remaining_time_in_millis()}")
+
+
+def test_an_entry_point_reads_the_event_and_answers() -> None:
+    """A handler gets a request where Lambda hands in an event."""
+    response = entry_point(echo)({"rawPath": "/visits/324"}, FakeContext())
+
+    assert (200, "/visits/324 29000") == (response["statusCode"], response["body"])
+
+
+def test_an_entry_point_answers_a_problem_as_such_and_any_other_error_as_500(caplog: pytest.LogCaptureFixture) -> None:
+    """A 500 has the id of the request, under which the log has the stack, and says nothing of the error."""
+    problem = entry_point(echo)({"rawPath": "/visits/problem"}, FakeContext())
+    bug = entry_point(echo)({"rawPath": "/visits/bug"}, FakeContext())
+
+    assert Problem(404, "no such thing").response() == problem
+    detail = "The request failed for a reason of ours; its id is c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+    assert Problem(500, detail).response() == bug
+    assert "request c6af9ac6-7b61-11e6-9a41-93e8deadbeef failed" in caplog.text
+    assert "secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"version": "2.0", "requestContext": {"http": {"method": "HEAD"}}},
+        {"httpMethod": "HEAD", "requestContext": {"httpMethod": "HEAD"}},
+    ],
+)
+@pytest.mark.parametrize("resource_id", ["324", "problem", "bug"])
+def test_head_is_answered_as_get_without_the_body(event: Event, resource_id: str) -> None:
+    """Status and headers are the same, in both payload formats."""
+    path = {"pathParameters": {"resourceId": resource_id}}
+    head, get = (entry_point(echo)({**each, **path}, FakeContext()) for each in (event, {}))
+
+    assert get["body"]
+    assert {**get, "body": ""} == head
+
+
+def test_a_gzipped_body_is_left_out_as_well() -> None:
+    """Without a body there is nothing to decode."""
+
+    @entry_point
+    def answer_long(request: Request, _: Context) -> Response:
+        return represent(request, "text/plain", "hello" * 1_000, {})
+
+    event = {"version": "2.0", "headers": {"accept-encoding": "gzip"}}
+    get = answer_long(event, FakeContext())
+    head = answer_long({**event, "requestContext": {"http": {"method": "HEAD"}}}, FakeContext())
+
+    assert get["isBase64Encoded"]
+    assert {**get, "body": "", "isBase64Encoded": False} == head
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"headers": {"accept": None, "if-none-match": "*"}},
+        {"multiValueHeaders": {"Accept": None, "If-None-Match": [None, "*"]}},
+    ],
+)
+def test_a_header_without_a_value_counts_as_not_given(event: Event) -> None:
+    """A console's test event may have null there."""
+    headers = read_request(event).headers
+
+    assert ("", "*") == (headers.get("accept", ""), headers["if-none-match"])
+
+
+@pytest.mark.parametrize("event", [{"rawPath": "/\ud800/324"}, {"pathParameters": {"resourceId": "\ud800"}}])
+def test_a_path_that_is_no_text_is_not_found(event: Event) -> None:
+    """A lone surrogate has no bytes that a link could be made of."""
+    with pytest.raises(Problem, match="The path is not a Unicode text") as raised:
+        read_request(event)
+
+    assert 404 == raised.value.status
+
+
+@pytest.mark.parametrize("path", ["//evil.example/visits/324", "/\\evil.example/324", "///a//b/324"])
+def test_a_link_stays_on_this_host(path: str) -> None:
+    """Two slashes at the beginning of a target would name a host."""
+    header = link(read_request({"rawPath": path}), {"self": {}})
+
+    assert re.match("</[^/\\\\]", header)
+
+
+def test_long_headers_are_read_and_not_kept() -> None:
+    """The cache of parsed headers does not grow with what clients send."""
+    offers = {"json": "application/json", "csv": "text/csv"}
+    before = http_utils._cached_weights.cache_info().currsize  # noqa: SLF001
+    long = "text/csv, " + ", ".join(f"a/{n}" for n in range(1_000))
+
+    assert "csv" == negotiate(Request("324", {}, {"accept": long}), offers)
+    assert before == http_utils._cached_weights.cache_info().currsize  # noqa: SLF001

@@ -38,9 +38,11 @@ class Api:
         """Return the answer to a request that shows nothing."""
         return self._send(self._request(method, path, headers))
 
-    def ask_with_authorization(self, path: str, headers: Mapping[str, str] | None = None) -> AWSResponse:
-        """Return the answer to a GET that shows what the API demands; raises Skip where there is nothing to show."""
-        request = self._request("GET", path, headers)
+    def ask_with_authorization(
+        self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET"
+    ) -> AWSResponse:
+        """Return the answer to a request that shows what the API demands; raise Skip where there is nothing to show."""
+        request = self._request(method, path, headers)
         if self.demands == "AWS_IAM":
             SigV4Auth(self.credentials, "execute-api", self.region).add_auth(request)
         elif self.demands == "JWT":

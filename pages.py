@@ -1,17 +1,24 @@
-"""The page that draws a series: page/chart.html with its styles and scripts inside, and the headers that lock it up.
+"""Lambda entry point of the page that draws a series: page/chart.html with its styles and scripts inside.
 
-It is the same for every series: its script reads the address, and asks the API for the counts. Knows no visits, no AWS.
+The page is the same for every series: its script reads the address and asks the API for the counts. Nothing here can
+reach DynamoDB.
 """
 
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+
+from http_utils import Context, Problem, Request, Response, entry_point, negotiate, represent, respond
+from query import read_format, read_selection, read_series_id
+
+CACHE_CONTROL = os.environ["CACHE_CONTROL"]
 
 CONTENT_TYPE = "text/html; charset=utf-8"
 
@@ -23,16 +30,36 @@ _EXPORT = re.compile(r"^export ", re.MULTILINE)
 _SCRIPT = re.compile(r'<script src="([^"]+)"></script>')
 
 
-class Page(NamedTuple):
+class Document(NamedTuple):
     """HTML, and the headers that go with it."""
 
     html: str
     headers: Mapping[str, str]
 
 
+@entry_point
+def get_page(request: Request, _: Context) -> Response:
+    """Answer `GET /visits/{resourceId}/chart`: the page that draws the series, with no count in it.
+
+    Where a parameter breaks a rule, a browser gets the same page, which says so, and a program gets the problem; the
+    status is the same.
+    """
+    document = chart()
+    try:
+        read_series_id(request)
+        read_selection(request)
+        read_format(request)
+    except Problem as problem:
+        if negotiate(request, {"problem": "application/problem+json", "page": CONTENT_TYPE}) == "problem":
+            raise
+        headers = {**document.headers, "Cache-Control": "no-store"}
+        return respond(problem.status, CONTENT_TYPE, document.html, headers)
+    return represent(request, CONTENT_TYPE, document.html, {**document.headers, "Cache-Control": CACHE_CONTROL})
+
+
 @cache
-def page() -> Page:
-    """Return the page; made once, as it never changes."""
+def chart() -> Document:
+    """Return the page of a chart; made once, as it never changes."""
     styles, html = _inlined(_STYLE, "style", (_PAGE / "chart.html").read_text("utf-8"))
     scripts, html = _inlined(_SCRIPT, "script", html)
     policy = {
@@ -53,9 +80,8 @@ def page() -> Page:
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
         "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
     }
-    return Page(html, headers)
+    return Document(html, headers)
 
 
 def _joined(name: str, known: set[str] | None = None) -> str:

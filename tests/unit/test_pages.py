@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from event_files import Context
 
-import chart
 import handler
+import pages
 from http_utils import Response
 from tools import local_cloud
 
@@ -47,11 +47,11 @@ class Parsed(HTMLParser):
             self.inside[self._tag][-1] += data
 
 
-PARSED = Parsed(chart.page().html)
+PARSED = Parsed(pages.chart().html)
 POLICY = {
     name: sources
     for name, _, sources in (
-        directive.partition(" ") for directive in chart.page().headers["Content-Security-Policy"].split("; ")
+        directive.partition(" ") for directive in pages.chart().headers["Content-Security-Policy"].split("; ")
     )
 }
 
@@ -65,7 +65,7 @@ def get(resource_id: str, query: str = "", headers: dict[str, str] | None = None
         "rawQueryString": query,
         "headers": headers or {},
     }
-    return handler.get_chart(event, Context())
+    return pages.get_page(event, Context())
 
 
 def headers_of(response: Response) -> dict[str, str]:
@@ -102,9 +102,8 @@ def test_the_policy_is_strict() -> None:
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }.items() <= chart.page().headers.items()
-    assert "geolocation=()" in chart.page().headers["Permissions-Policy"]
+    }.items() <= pages.chart().headers.items()
+    assert "geolocation=()" in pages.chart().headers["Permissions-Policy"]
 
 
 def test_the_page_is_whole_in_itself() -> None:
@@ -128,10 +127,10 @@ def test_the_page_is_the_same_for_every_series() -> None:
     first, second = get("324", "startDate=20171001", BROWSER), get("all")
 
     assert 200 == first["statusCode"]
-    assert chart.page().html == first["body"] == second["body"]
+    assert pages.chart().html == first["body"] == second["body"]
     headers = headers_of(first)
     assert ("text/html; charset=utf-8", "public, max-age=60") == (headers["Content-Type"], headers["Cache-Control"])
-    assert chart.page().headers.items() <= headers.items()
+    assert pages.chart().headers.items() <= headers.items()
     known = get("7", headers={"if-none-match": headers["ETag"]})
     assert (304, "") == (known["statusCode"], known["body"])
     assert get("7", headers={"accept-encoding": "gzip"})["isBase64Encoded"] is True
@@ -160,19 +159,18 @@ def test_what_makes_no_sense_is_a_page_to_a_browser_and_a_problem_to_a_program(
         {"version": "2.0", "pathParameters": {"resourceId": resource_id}, "rawQueryString": query}, Context()
     )
 
-    assert (status, chart.page().html) == (page["statusCode"], page["body"])
+    assert (status, pages.chart().html) == (page["statusCode"], page["body"])
     assert "no-store" == headers_of(page)["Cache-Control"]
-    assert chart.page().headers.items() <= headers_of(page).items()
+    assert pages.chart().headers.items() <= headers_of(page).items()
     assert series == problem
     assert (status, parameter) == (problem["statusCode"], json.loads(str(problem["body"]))["parameter"])
 
 
-def imported_by(first_request: str, **environment: str) -> set[str]:
-    """Return the modules that a new process has after its first request."""
-    script = f"import sys, handler; {first_request}; print(*sys.modules)"
+def imported_by(module: str) -> set[str]:
+    """Return the modules that a new process has after it has imported this one."""
     run = subprocess.run(
-        [sys.executable, "-c", script],
-        env={name: value for name, value in os.environ.items() if name != "VISITS_TABLE"} | environment,
+        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+        env={**os.environ, "VISITS_TABLE": "any"},
         cwd=local_cloud.PROJECT,
         text=True,
         capture_output=True,
@@ -181,17 +179,11 @@ def imported_by(first_request: str, **environment: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_the_page_starts_without_a_database() -> None:
-    """Where there is no table in the environment, as in getChart's."""
-    modules = imported_by("handler.get_chart({'pathParameters': {'resourceId': '1'}}, None)")
-
-    assert "chart" in modules
-    assert not {"boto3", "botocore", "repository"} & modules
+def test_the_page_cannot_reach_a_database() -> None:
+    """Its entry point imports no client of DynamoDB."""
+    assert not {"boto3", "botocore", "repository"} & imported_by("pages")
 
 
 def test_the_api_starts_without_the_page() -> None:
-    """Neither read nor imported, also after a request."""
-    modules = imported_by("handler.get_visits({'pathParameters': {'resourceId': 'x'}}, None)", VISITS_TABLE="any")
-
-    assert "repository" in modules
-    assert "chart" not in modules
+    """The entry point of the counts does not import the page's."""
+    assert "pages" not in imported_by("handler")
