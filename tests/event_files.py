@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
-from conftest import BOOK_324
+from samples import BOOK_324
+
+EVENTS = Path(__file__).parent / "events"
 
 EVERY_DAY = [{"EventCount": visits, "EventDay": day, "EventId": "324"} for day, visits in BOOK_324.items()]
 

@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 import browser as browsers
 import pytest
 from browser import Watched, tab
-from conftest import Api, rows
+from cloud import Api, authorized_by, pages, rows
 from playwright.sync_api import Browser, Route, expect
-from test_deployed_api import authorized_by, pages
 
 from tools import local_cloud
 from tools.local_cloud import LocalCloud

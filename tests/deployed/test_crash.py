@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import client_at, counts_of, every_receipt
+from databases import client_at, counts_of, every_receipt
 from stack import subscribe
 
 from receipts import FilesTable, Receipt

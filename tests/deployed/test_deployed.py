@@ -11,7 +11,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from conftest import ACCOUNT, BOOK_324, PLAIN_HTTP, STAGE, TABLE, Api, calendar, counts_of, rows
+from cloud import ACCOUNT, PLAIN_HTTP, Api, inventory, rows
+from databases import counts_of
+from samples import BOOK_324, calendar
+from settings import STAGE, TABLE
 
 from connections import Server
 from credentials import Credentials
@@ -121,25 +124,3 @@ def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud,
     assert before == inventory(cloud)
     assert 404 == other.get("/visits/324").status
     assert list(BOOK_324.items()) == rows(book_api.get("/visits/324"))
-
-
-def inventory(cloud: LocalCloud) -> set[tuple[str, str]]:
-    """Return kind and name of whatever a stack of ours can leave behind."""
-    client = cloud.client
-    return (
-        {("table", name) for name in client("dynamodb").list_tables()["TableNames"]}
-        | {("function", each["FunctionName"]) for each in client("lambda").list_functions()["Functions"]}
-        | {("role", each["RoleName"]) for each in client("iam").list_roles()["Roles"]}
-        | {("log group", each["logGroupName"]) for each in client("logs").describe_log_groups()["logGroups"]}
-        | {("api", each["ApiId"]) for each in client("apigatewayv2").get_apis()["Items"]}
-        | {("topic", each["TopicArn"]) for each in client("sns").list_topics()["Topics"]}
-        | {("queue", url) for url in client("sqs").list_queues().get("QueueUrls", [])}
-        | {("alarm", each["AlarmName"]) for each in client("cloudwatch").describe_alarms()["MetricAlarms"]}
-        | {("dashboard", each["DashboardName"]) for each in client("cloudwatch").list_dashboards()["DashboardEntries"]}
-        | {("bucket", each["Name"]) for each in client("s3").list_buckets()["Buckets"]}
-        | {
-            ("stack", each["StackName"])
-            for each in client("cloudformation").list_stacks()["StackSummaries"]
-            if each["StackStatus"] != "DELETE_COMPLETE"
-        }
-    )

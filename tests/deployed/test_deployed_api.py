@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import batched
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import BOOK_324, STAGE, TABLE, Answer, Api, ScriptedDynamoDB, aws_error, calendar, configured, rows
+from cloud import Api, authorized_by, configured, pages, rows
+from databases import ScriptedDynamoDB, aws_error
+from samples import BOOK_324, calendar
+from settings import TABLE
 
 from repository import VisitsTable
 from tools.local_cloud import LocalCloud
@@ -88,29 +90,6 @@ def test_404_where_there_is_no_such_route(api: Api, path: str) -> None:
     assert {"message": "Not Found"} == answer.json()
 
 
-@contextmanager
-def authorized_by(cloud: LocalCloud, how: str) -> Iterator[None]:
-    """Demand, for a while, authorization of whoever calls the API, JWT or AWS_IAM; nobody has a token."""
-    gateway = cloud.client("apigatewayv2")
-    api_id = cloud.outputs(STAGE)["HttpApiId"]
-    routes = {each["RouteKey"]: each["RouteId"] for each in gateway.get_routes(ApiId=api_id)["Items"]}
-    route = routes["GET /visits/{resourceId}"]
-    authorizer = gateway.create_authorizer(
-        ApiId=api_id,
-        AuthorizerType="JWT",
-        Name="nobody",
-        IdentitySource=["$request.header.Authorization"],
-        JwtConfiguration={"Issuer": "https://127.0.0.1:1", "Audience": ["nobody"]},
-    )["AuthorizerId"]
-    by = {"AuthorizerId": authorizer} if how == "JWT" else {}
-    gateway.update_route(ApiId=api_id, RouteId=route, AuthorizationType=how, **by)
-    try:
-        yield
-    finally:
-        gateway.update_route(ApiId=api_id, RouteId=route, AuthorizationType="NONE")
-        gateway.delete_authorizer(ApiId=api_id, AuthorizerId=authorizer)
-
-
 def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Api) -> None:
     """In API Gateway's own words; the function is not called."""
     with authorized_by(cloud, "JWT"):
@@ -139,15 +118,6 @@ def test_an_event_nobody_visited_is_an_empty_series(api: Api) -> None:
     assert [] == rows(api.get("/visits/4711"))
     assert [] == rows(api.get("/visits/4711?fill=zero&interval=week&startDate=20171001"))
     assert "EventId,EventDay,EventCount\n" == api.get("/visits/4711?format=csv").text()
-
-
-def pages(api: Api, path: str) -> Iterator[Answer]:
-    """Yield an answer and those that its `next` links lead to."""
-    following: str | None = path
-    while following:
-        answer = api.get(following)
-        yield answer
-        following = answer.links().get("next")
 
 
 def put(cloud: LocalCloud, items: Sequence[Mapping[str, AttributeValueTypeDef]]) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FILES_TABLE, STAGE, TABLE, Api, client_at, configured, counts_of, rows
+from cloud import Api, configured, rows
+from databases import client_at, counts_of
+from settings import FILES_TABLE, STAGE, TABLE
 from stack import HEADER, Stack, subscribe, wait_for
 
 from converter import Converter, Result, Source

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import STAGE
 from event_files import CASES, answered
+from settings import STAGE
 
 from tools.local_cloud import LocalCloud
 

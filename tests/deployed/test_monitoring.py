@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conftest import STAGE, Api, Package, Packager
+from cloud import Api
+from packages import Package, Packager
+from settings import STAGE
 from stack import subscribe, wait_for
 
 import ingestion

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conftest import PLAIN_HTTP, Api, rows
+from cloud import PLAIN_HTTP, Api, inventory, rows
 from stack import HEADER, Stack
-from test_deployed import inventory
 
 from tools import local_cloud
 from tools.local_cloud import LocalCloud

@@ -19,8 +19,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from conftest import ACCOUNT, PLAIN_HTTP, STAGE, THIRD_PARTY, Api, Packager, listed, rows
+from cloud import ACCOUNT, PLAIN_HTTP, THIRD_PARTY, Api, rows
 from cryptography.hazmat.primitives.asymmetric import rsa
+from packages import Packager, listed
+from settings import STAGE
 from stack import HEADER, Stack
 
 from receipts import Receipt

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
-from conftest import PLAIN_HTTP, STAGE, Api
+from cloud import PLAIN_HTTP, Api
+from settings import STAGE
 from stack import subscribe
 
 from tools import local_cloud

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Package, Packager, boto3_at, listed
+from databases import boto3_at
+from packages import Package, Packager, listed
 
 from dynamodb import MAX_CALL_S
 from receipts import FilesTable

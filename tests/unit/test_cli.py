@@ -20,7 +20,7 @@ import click
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
-from conftest import MOTO, ScriptedDynamoDB, aws_error, counts_of, every_receipt
+from databases import MOTO, ScriptedDynamoDB, aws_error, counts_of, every_receipt
 
 from converter import Converter, Source
 from dynamodb import Unavailable

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import boto3_at, client_at, counts_of
+from databases import boto3_at, client_at, counts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from zlib import crc32
 
 import pytest
-from conftest import TABLE, Reply, ScriptedDynamoDB, aws_error, client_at
+from databases import Reply, ScriptedDynamoDB, aws_error, client_at
+from settings import TABLE
 
 from dynamodb import Unavailable
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import EVENTS
-from event_files import CASES, Context, answered
+from event_files import CASES, EVENTS, Context, answered
 
 import handler
 

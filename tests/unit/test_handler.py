@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import Reply, ScriptedDynamoDB, aws_error
+from databases import Reply, ScriptedDynamoDB, aws_error
 from event_files import Context
 from hypothesis import given
 from hypothesis import strategies as st

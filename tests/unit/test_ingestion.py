@@ -19,7 +19,8 @@ import pytest
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from botocore.response import StreamingBody
-from conftest import MOTO, STAGE, counts_of, every_receipt
+from databases import MOTO, counts_of, every_receipt
+from settings import STAGE
 
 import ingestion
 from converter import Source

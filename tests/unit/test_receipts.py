@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import FILES_TABLE, Reply, ScriptedDynamoDB, aws_error, cancelled, client_at, counts_of, every_receipt
+from databases import Reply, ScriptedDynamoDB, aws_error, cancelled, client_at, counts_of, every_receipt
+from settings import FILES_TABLE
 
 from dynamodb import Cancelled, ConditionFailed, DynamoDBError, Throttled, Unavailable
 from receipts import FenceMoved, FilesTable, Receipt

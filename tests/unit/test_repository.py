@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import BOOK_324, TABLE, Reply, ScriptedDynamoDB, aws_error, boto3_at, cancelled, client_at, counts_of
+from databases import Reply, ScriptedDynamoDB, aws_error, boto3_at, cancelled, client_at, counts_of
+from samples import BOOK_324
+from settings import TABLE
 
 from dynamodb import MAX_CALL_S, DynamoDBError, Throttled, Unavailable
 from repository import BelowZero, VisitsTable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from conftest import calendar
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import calendar
 
 from series import Interval
 from tools.terminal import ASCII, BLOCKS, draw, fitting_interval
