@@ -1,8 +1,7 @@
-"""HTTP/1.1 to one server: over connections that are kept, and within a time that no trickle of bytes outlasts."""
+"""Requests to one server, over connections that are kept, and within a time that is said."""
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 import ssl
@@ -15,26 +14,12 @@ from concurrent.futures import Future
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from answers import Answer, Reading, left_s
+
 CONNECT_TIMEOUT_S = 1
 """For a name's address, the way to it and the TLS handshake together, which take milliseconds within a region."""
 
-MAX_HEAD_BYTES = 64 * 1024
-MAX_BODY_BYTES = 16 * 1024 * 1024
-"""DynamoDB ends an answer at 1 MB of data, which is some 3 MB of JSON."""
-
-_PIECE_BYTES = 256 * 1024
 _PORTS = {"http": 80, "https": 443}
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: |$)")
-_LENGTH = re.compile(r"[0-9]{1,9}")
-_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
-
-
-class Answer(NamedTuple):
-    """An answer that was read to its end; names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Server:
@@ -46,6 +31,8 @@ class Server:
 
     def __init__(self, url: str, ca_bundle: str | None = None, proxy: str | None = None) -> None:
         self._address = _Address.of(url)
+        self.host = self._address.netloc(default_port=_PORTS[self._address.scheme])
+        """What a request's header `Host` has to be."""
         self._proxy = _Address.of(proxy) if proxy else None
         if self._proxy and self._proxy.scheme != "http":
             raise ValueError("a proxy is asked over http, so its URL must begin with http://")
@@ -54,11 +41,6 @@ class Server:
         # A socket in use is removed, so no two requests share it; a list's append and pop are safe for threads.
         self._idle: list[socket.socket] = []
         weakref.finalize(self, _close_all, self._idle)
-
-    @property
-    def host(self) -> str:
-        """What a request's header `Host` has to be."""
-        return self._address.netloc(default_port=_PORTS[self._address.scheme])
 
     def ask(
         self,
@@ -94,9 +76,9 @@ class Server:
         try:
             unsent = memoryview(request)
             while unsent:
-                sock.settimeout(_left_s(deadline))
+                sock.settimeout(left_s(deadline))
                 unsent = unsent[sock.send(unsent) :]
-            reading = _Reading(sock, deadline)
+            reading = Reading(sock, deadline)
             answer = reading.answer()
         except BaseException:
             sock.close()
@@ -127,6 +109,7 @@ class Server:
 
         A thread of its own makes it: looking a name up takes no timeout, and is left behind where it takes too long.
         """
+        within_s = min(CONNECT_TIMEOUT_S, left_s(deadline))
         made: Future[socket.socket] = Future()
 
         def make() -> None:
@@ -143,10 +126,10 @@ class Server:
 
         threading.Thread(target=make, name="connect", daemon=True).start()
         try:
-            return made.result(min(CONNECT_TIMEOUT_S, _left_s(deadline)))
+            return made.result(within_s)
         except TimeoutError:
             if made.cancel():
-                raise TimeoutError(f"no connection to {self.host} within {CONNECT_TIMEOUT_S} s") from None
+                raise TimeoutError(f"no connection to {self.host} within {within_s:.1f} s") from None
             return made.result()  # It was made at the last moment.
 
     def _open(self) -> socket.socket:
@@ -169,7 +152,7 @@ class Server:
         if proxy.user:
             head += f"Proxy-Authorization: Basic {b64encode(proxy.user.encode()).decode()}\r\n"
         sock.sendall(f"{head}\r\n".encode("latin-1"))
-        status, _ = _Reading(sock, time.monotonic() + CONNECT_TIMEOUT_S).head()
+        status, _ = Reading(sock, time.monotonic() + CONNECT_TIMEOUT_S).head()
         if not 200 <= status < 300:
             raise ConnectionError(f"the proxy answers {status}")
 
@@ -194,95 +177,6 @@ class _Address(NamedTuple):
     def netloc(self, default_port: int | None = None) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == default_port else f"{host}:{self.port}"
-
-
-class _Reading:
-    """What a server sends. Every method raises OSError where that is no HTTP/1.1, too much, or ends too early."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self._received = bytearray()
-        self._closes = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the connection can take another request: nothing follows the answer, and the server keeps it."""
-        return not self._closes and not self._received
-
-    def answer(self) -> Answer:
-        status, headers = self.head()
-        while status < 200:  # The answer is still to come.
-            status, headers = self.head()
-        if "transfer-encoding" in headers:
-            return Answer(status, headers, self._chunks())
-        length = headers.get("content-length", "unknown")
-        if not _LENGTH.fullmatch(length):
-            raise ConnectionError(f"the answer's length is {length}")
-        return Answer(status, headers, self._take(int(length)))
-
-    def head(self) -> tuple[int, dict[str, str]]:
-        first, *lines = self._take_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
-        status_line = _STATUS_LINE.match(first)
-        if not status_line:
-            raise ConnectionError("what answers does not speak HTTP/1.1")
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            name, value = name.lower(), value.strip()
-            # Given twice it is a list: no length can be read out of one.
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        self._closes = status_line[1] == "0" or headers.get("connection", "").lower() == "close"
-        return int(status_line[2]), headers
-
-    def _chunks(self) -> bytes:
-        body = b""
-        while size := self._chunk_size():
-            body += self._take(size)
-            self._take_until(b"\r\n")
-            if len(body) > MAX_BODY_BYTES:
-                raise ConnectionError(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
-        while self._take_until(b"\r\n"):  # headers that come after the body
-            pass
-        return body
-
-    def _chunk_size(self) -> int:
-        size = self._take_until(b"\r\n").partition(b";")[0]
-        if not _CHUNK_SIZE.fullmatch(size):
-            raise ConnectionError("the answer comes in pieces of no length")
-        return int(size, 16)
-
-    def _take(self, length: int) -> bytes:
-        if length > MAX_BODY_BYTES:
-            raise ConnectionError(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
-        while len(self._received) < length:
-            self._receive()
-        taken = bytes(self._received[:length])
-        del self._received[:length]
-        return taken
-
-    def _take_until(self, end: bytes) -> bytes:
-        while (at := self._received.find(end)) < 0:
-            if len(self._received) > MAX_HEAD_BYTES:
-                raise ConnectionError(f"the answer has a line or head of more than {MAX_HEAD_BYTES:,} bytes")
-            self._receive()
-        taken = bytes(self._received[:at])
-        del self._received[: at + len(end)]
-        return taken
-
-    def _receive(self) -> None:
-        self._sock.settimeout(_left_s(self._deadline))
-        piece = self._sock.recv(_PIECE_BYTES)
-        if not piece:
-            raise ConnectionError("the connection ended before the answer did")
-        self._received += piece
-
-
-def _left_s(deadline: float) -> float:
-    left_s = deadline - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError("no whole answer in time")
-    return left_s
 
 
 def _close_all(socks: list[socket.socket]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
-from connections import Answer, Server
+from connections import Server
 from credentials import Credentials, role_credentials
 from signing import sign
 
@@ -29,6 +29,9 @@ https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)."""
 
 MAX_CALL_S = MAX_ATTEMPTS * ATTEMPT_TIMEOUT_S + sum(_BACKOFF_S)
 """The longest that one call takes, whatever comes from DynamoDB, or does not."""
+
+# Not seeded: functions that were started from one snapshot would all wait alike.
+_RANDOM = random.SystemRandom()
 
 _CONFLICT_BACKOFF_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 """The most that is waited before each attempt of a transaction: two that meet on a day's `all` cancel each other."""
@@ -131,7 +134,7 @@ class Client:
             except Unavailable as error:
                 if attempt == self._max_attempts or not (repeatable or isinstance(error, Throttled)):
                     raise
-                self._sleep(random.uniform(0, _BACKOFF_S[attempt - 1]))
+                self._sleep(_RANDOM.uniform(0, _BACKOFF_S[attempt - 1]))
             attempt += 1
 
     def _attempt(self, operation: str, where: str, body: bytes, *, repeatable: bool) -> dict[str, Any]:
@@ -165,15 +168,15 @@ class Client:
             return content
         failure = _error(where, answer.status, content)
         if isinstance(failure, _WrongTime):
-            self._set_clock(answer)
+            self._set_clock(answer.headers.get("date"))
         raise failure
 
-    def _set_clock(self, answer: Answer) -> None:
+    def _set_clock(self, date: str | None) -> None:
         from email.utils import parsedate_to_datetime  # Not above: it is rarely needed, and takes long to load.
 
         try:
-            self._skew_s = parsedate_to_datetime(answer.headers["date"]).timestamp() - self._clock()
-        except (LookupError, ValueError):
+            self._skew_s = parsedate_to_datetime(date or "").timestamp() - self._clock()
+        except ValueError:
             return
 
 
@@ -216,7 +219,7 @@ class Table:
         request = {"TransactItems": actions, "ClientRequestToken": str(uuid.uuid4())}
         attempts = 0
         while attempts < len(_CONFLICT_BACKOFF_S) or may_go_on():
-            self._sleep(random.uniform(0, _CONFLICT_BACKOFF_S[min(attempts, len(_CONFLICT_BACKOFF_S) - 1)]))
+            self._sleep(_RANDOM.uniform(0, _CONFLICT_BACKOFF_S[min(attempts, len(_CONFLICT_BACKOFF_S) - 1)]))
             attempts += 1
             try:
                 self._client.call("TransactWriteItems", request)

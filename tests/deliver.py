@@ -23,7 +23,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
-from connections import Answer, Server
+from answers import Answer
+from connections import Server
 
 
 def disturb(when: str, at: int) -> list[str]:
