@@ -39,7 +39,8 @@ _CONFLICT_BACKOFF_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 _PASSING_CANCELLATIONS = {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 _REPEATABLE = {"GetItem", "Query", "PutItem", "DeleteItem"}
-"""Done twice they leave what they leave done once, as does what has a ClientRequestToken. Others are not repeated."""
+"""Done twice they leave what they leave done once, as does what has a ClientRequestToken; others are not repeated. (The
+condition of a write that was done unheard may find what that has written.)"""
 
 type Item = Mapping[str, Mapping[str, str]]
 """An item as it is on the wire: `{"EventDay": {"N": "20171001"}}`."""
@@ -54,7 +55,7 @@ class Unavailable(DynamoDBError):
 
 
 class Throttled(Unavailable):
-    """DynamoDB turned the call away, for throttling or conflicts, and has not done it."""
+    """DynamoDB turned the call away, for throttling or conflicts, and has not done it (or has not finished it)."""
 
 
 class Cancelled(DynamoDBError):
