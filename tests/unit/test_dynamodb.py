@@ -16,8 +16,8 @@ from zlib import crc32
 import pytest
 from botocore.endpoint_provider import EndpointProvider
 from botocore.loaders import Loader
-from settings import STAGE
 from scripted_server import Script, Step, sends, sends_and_closes, sends_and_resets, serving, trickles
+from settings import STAGE
 
 import dynamodb
 from answers import Answer
