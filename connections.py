@@ -1,7 +1,8 @@
-"""Requests to one server, over connections that are kept, and within a time that is said."""
+"""Requests to one server, over connections that are kept, each within a time that no trickle of bytes outlasts."""
 
 from __future__ import annotations
 
+import io
 import select
 import socket
 import ssl
@@ -9,17 +10,32 @@ import threading
 import time
 import weakref
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from typing import NamedTuple
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
-from answers import Answer, Reading, left_s
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CONNECT_TIMEOUT_S = 1
 """For a name's address, the way to it and the TLS handshake together, which take milliseconds within a region."""
 
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""DynamoDB ends an answer at 1 MB of data, which is some 3 MB of JSON."""
+
+_BUFFER_BYTES = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
+
+
+class Answer(NamedTuple):
+    """An answer that was read to its end; `headers` finds a name whatever its case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Server:
@@ -31,11 +47,11 @@ class Server:
 
     def __init__(self, url: str, ca_bundle: str | None = None, proxy: str | None = None) -> None:
         self._address = _Address.of(url)
-        self.host = self._address.netloc(default_port=_PORTS[self._address.scheme])
-        """What a request's header `Host` has to be."""
         self._proxy = _Address.of(proxy) if proxy else None
         if self._proxy and self._proxy.scheme != "http":
             raise ValueError("a proxy is asked over http, so its URL must begin with http://")
+        self.host = self._address.netloc(default_port=_PORTS[self._address.scheme])
+        """What a request's header `Host` has to be."""
         # Reading the certificates that the system trusts takes milliseconds: in Lambda, those of its initialisation.
         self._tls = ssl.create_default_context(cafile=ca_bundle) if self._address.scheme == "https" else None
         # A socket in use is removed, so no two requests share it; a list's append and pop are safe for threads.
@@ -76,19 +92,19 @@ class Server:
         try:
             unsent = memoryview(request)
             while unsent:
-                sock.settimeout(left_s(deadline))
+                sock.settimeout(_left_s(deadline))
                 unsent = unsent[sock.send(unsent) :]
-            reading = Reading(sock, deadline)
-            answer = reading.answer()
+            with _response(sock, deadline) as response:
+                answer = Answer(response.status, cast("Mapping[str, str]", response.headers), _read_body(response))
         except BaseException:
             sock.close()
             # What has ended this connection has most likely ended the others, too.
             _close_all(self._idle)
             raise
-        if reading.is_over:
-            self._idle.append(sock)
-        else:
+        if response.will_close:
             sock.close()
+        else:
+            self._idle.append(sock)
         return answer
 
     def _kept(self) -> socket.socket | None:
@@ -109,7 +125,7 @@ class Server:
 
         A thread of its own makes it: looking a name up takes no timeout, and is left behind where it takes too long.
         """
-        within_s = min(CONNECT_TIMEOUT_S, left_s(deadline))
+        within_s = min(CONNECT_TIMEOUT_S, _left_s(deadline))
         made: Future[socket.socket] = Future()
 
         def make() -> None:
@@ -152,9 +168,9 @@ class Server:
         if proxy.user:
             head += f"Proxy-Authorization: Basic {b64encode(proxy.user.encode()).decode()}\r\n"
         sock.sendall(f"{head}\r\n".encode("latin-1"))
-        status, _ = Reading(sock, time.monotonic() + CONNECT_TIMEOUT_S).head()
-        if not 200 <= status < 300:
-            raise ConnectionError(f"the proxy answers {status}")
+        with _response(sock, time.monotonic() + CONNECT_TIMEOUT_S) as response:
+            if not 200 <= response.status < 300:
+                raise ConnectionError(f"the proxy answers {response.status}")
 
 
 class _Address(NamedTuple):
@@ -177,6 +193,52 @@ class _Address(NamedTuple):
     def netloc(self, default_port: int | None = None) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == default_port else f"{host}:{self.port}"
+
+
+class _Incoming(io.RawIOBase):
+    """What comes over a socket until a deadline, where http.client expects a socket."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return io.BufferedReader(self, _BUFFER_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        self._sock.settimeout(_left_s(self._deadline))
+        return self._sock.recv_into(buffer)
+
+
+@contextmanager
+def _response(sock: socket.socket, deadline: float) -> Iterator[HTTPResponse]:
+    """Yield a response of which status and headers were read; what is no HTTP becomes a ConnectionError."""
+    try:
+        with HTTPResponse(cast("socket.socket", _Incoming(sock, deadline)), method="POST") as response:
+            response.begin()
+            yield response
+    except (HTTPException, ValueError) as error:
+        raise ConnectionError(f"what answers does not speak HTTP/1.1, or breaks off: {error!r}") from error
+
+
+def _read_body(response: HTTPResponse) -> bytes:
+    if response.length is None and not response.chunked:
+        # It would end where the connection does, so a part of it would look like the whole.
+        raise ConnectionError("the answer does not say how long it is")
+    body = response.read(MAX_BODY_BYTES + 1)
+    if response.length or len(body) > MAX_BODY_BYTES:
+        raise ConnectionError(f"the answer breaks off, or is longer than {MAX_BODY_BYTES:,} bytes")
+    return body
+
+
+def _left_s(deadline: float) -> float:
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("no whole answer in time")
+    return left_s
 
 
 def _close_all(socks: list[socket.socket]) -> None:

@@ -23,8 +23,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
-from answers import Answer
-from connections import Server
+from connections import Answer, Server
 
 
 def disturb(when: str, at: int) -> list[str]:

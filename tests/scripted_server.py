@@ -69,6 +69,7 @@ class Script:
 
     def serve(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context:
                 sock = context.wrap_socket(sock, server_side=True)
             self.connections += 1

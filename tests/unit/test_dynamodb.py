@@ -20,8 +20,7 @@ from scripted_server import Script, Step, sends, sends_and_closes, sends_and_res
 from settings import STAGE
 
 import dynamodb
-from answers import Answer
-from connections import Server
+from connections import Answer, Server
 from credentials import Credentials
 from dynamodb import (
     ATTEMPT_TIMEOUT_S,
