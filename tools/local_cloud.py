@@ -126,6 +126,7 @@ def running(port: int, state: Path) -> Iterator[LocalCloud]:
     environment = {
         **os.environ,
         "AUTH": "true",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",  # Its Lambda workers inherit it.
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "IOT_MTLS_ENABLED": "0",  # else it listens for MQTT, on all interfaces
