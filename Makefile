@@ -65,13 +65,17 @@ node_modules/.installed: package.json package-lock.json
 start: install ## Run the whole service on this machine until Ctrl-C (PORT=4566)
 	@exec python -m tools.local_cloud --port $(PORT)
 
+# A process for each core; with more than four, the local clouds that they start are too many for most machines.
+# The files of tests/deployed begin first, as they take longest; each runs whole in one process, for its stack and browser.
+PYTEST := pytest --numprocesses logical --maxprocesses 4 --cov
+
 test: .venv/.installed-test node_modules/.installed ## Run every test, those on a local cloud included
 	node --test tests/unit/page/
-	pytest
+	$(PYTEST) --dist loadfile --no-loadscope-reorder tests/deployed tests/unit
 
 test-unit: .venv/.installed-test node_modules/.installed-start ## Run the tests that need neither a deployment nor a browser
 	node --test tests/unit/page/
-	pytest tests/unit
+	$(PYTEST) tests/unit
 
 picture: .venv/.installed-test node_modules/.installed ## Take the README's picture of the chart anew
 	KEEP_PICTURE=1 REQUIRE_BROWSER=1 pytest tests/deployed/test_chart_page.py -k picture_of_it

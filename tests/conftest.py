@@ -7,6 +7,7 @@ import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 from databases import MOTO, ScriptedDynamoDB, boto3_at, client_at, run_moto, run_scripted
 from samples import BOOK_324
@@ -19,6 +20,11 @@ from tools import local_cloud, tables
 # The entry points read the environment when they are imported, as Lambda gives it: the test modules do that after this.
 local_cloud.leave_aws()
 os.environ |= ENVIRONMENT | {"AWS_ENDPOINT_URL": MOTO}
+
+# No example has a deadline: how long a thing takes is the machine's affair.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

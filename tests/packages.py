@@ -1,11 +1,21 @@
-"""What `sls package` makes of a stage."""
+"""What `sls package` makes of a stage, and where it does so."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from tools.local_cloud import PROJECT, stage_params
+
+TEMPLATE = "cloudformation-template-update-stack.json"
 
 
 @dataclass(frozen=True)
@@ -16,8 +26,11 @@ class Package:
 
     @property
     def template(self) -> dict[str, Any]:
-        template: dict[str, Any] = json.loads((self.folder / "cloudformation-template-update-stack.json").read_text())
+        template: dict[str, Any] = json.loads((self.folder / TEMPLATE).read_text())
         return template
+
+    def is_there(self) -> bool:
+        return (self.folder / TEMPLATE).exists()
 
     def resource(self, logical_id: str) -> dict[str, Any]:
         properties: dict[str, Any] = self.template["Resources"][logical_id]["Properties"]
@@ -33,5 +46,43 @@ class Packager(Protocol):
     """What packages a stage."""
 
     def __call__(self, stage: str, **params: str) -> Package:
-        """Return the package of a stage, its params changed as told."""
+        """Return the package of a stage with these params."""
         ...
+
+
+def copy_service(folder: Path) -> Path:
+    """Make a folder of the project in which `sls` may run while it runs elsewhere, and return it.
+
+    `sls` writes .serverless and __pycache__ where it runs. What it reads is copied, as it takes no link for a file.
+    """
+    folder.mkdir()
+    for entry in PROJECT.iterdir():
+        if entry.is_file():
+            shutil.copy2(entry, folder)
+        elif entry.name in {"page", "plugins"}:
+            shutil.copytree(entry, folder / entry.name)
+        elif entry.name in {".venv", "docs", "node_modules", "tests", "tools"}:
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+def package_stage(service: Path, folder: Path, stage: str, **params: str) -> None:
+    """Package a stage where every call to AWS would fail: no credentials, and an endpoint that refuses."""
+    environment = {name: value for name, value in os.environ.items() if "AWS_ACCESS" not in name}
+    subprocess.run(
+        ["sls", "package", "--stage", stage, "--package", str(folder), *stage_params(params)],
+        cwd=service,
+        env=environment | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Be the only process that does what this file stands for."""
+    with file.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

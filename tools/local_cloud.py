@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,6 +49,8 @@ class LocalCloud:
 
     port: int
     process: subprocess.Popen[bytes]
+    service: Path = PROJECT
+    """The folder that commands run in: the project, or a copy of it where one `sls` does not disturb another."""
 
     @property
     def endpoint(self) -> str:
@@ -66,9 +69,8 @@ class LocalCloud:
         }
 
     def client(self, service: Any) -> Any:
-        """Return a client of an AWS service for this process, as MiniStack's root user."""
-        # A session of its own each time: the default one would remember credentials, and is not for several threads.
-        return boto3.Session("test", "test", region_name=REGION).client(service, endpoint_url=self.endpoint)
+        """Return the client of an AWS service for this process, as MiniStack's root user."""
+        return _client(service, self.endpoint)
 
     def run(self, *command: str) -> str:
         """Run a command of the project against this cloud; return what it printed, or raise LocalCloudError."""
@@ -76,7 +78,7 @@ class LocalCloud:
         quickly = {"SLS_AWS_MONITORING_FREQUENCY": "250", "NODE_NO_WARNINGS": "1"}
         done = subprocess.run(
             command,
-            cwd=PROJECT,
+            cwd=self.service,
             env={**os.environ, **self.settings, **quickly},
             timeout=COMMAND_TIMEOUT_S,
             text=True,
@@ -92,7 +94,7 @@ class LocalCloud:
     def deploy(self, stage: str, **params: str) -> str:
         """Deploy serverless.yml with stage params so; return its API's address, as curl and browsers find it."""
         # Every `sls` packages into the one folder .serverless: two at once would spoil each other's package.
-        with (PROJECT / "serverless.yml").open() as turn:
+        with (self.service / "serverless.yml").open() as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             self.run("sls", "deploy", "--stage", stage, *stage_params(params))
         return f"http://{self.outputs(stage)['HttpApiId']}.execute-api.localhost:{self.port}"
@@ -108,11 +110,18 @@ def stage_params(params: Mapping[str, str]) -> list[str]:
     return [f"--param={name}={value}" for name, value in params.items()]
 
 
+@cache
+def _client(service: Any, endpoint: str) -> Any:
+    # A session of its own: the default one would remember credentials. To make a client takes 0.05 s.
+    return boto3.Session("test", "test", region_name=REGION).client(service, endpoint_url=endpoint)
+
+
 @contextmanager
-def running(port: int, state: Path) -> Iterator[LocalCloud]:
+def running(port: int, state: Path, service: Path = PROJECT) -> Iterator[LocalCloud]:
     """Start MiniStack, empty, on 127.0.0.1 and yield it; stop it and every process of it at the end.
 
-    Its log and scratch files go under `state`. Raises LocalCloudError where the port is taken.
+    Its log and scratch files go under `state`; `service` is the folder to deploy from. Raises LocalCloudError where the
+    port is taken.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -146,7 +155,7 @@ def running(port: int, state: Path) -> Iterator[LocalCloud]:
             start_new_session=True,
         )
     try:
-        cloud = LocalCloud(port, process)
+        cloud = LocalCloud(port, process, service)
         _wait_until_healthy(cloud, log)
         yield cloud
     finally:

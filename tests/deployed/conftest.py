@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from cloud import PLAIN_HTTP, THIRD_PARTY, Api
 from databases import client_at
-from packages import Package, Packager
+from packages import Package, Packager, copy_service, locked, package_stage
 from samples import BOOK_324
 from settings import STAGE, TABLE
 from stack import Stack
@@ -21,9 +22,24 @@ from tools.local_cloud import LocalCloud, stage_params
 
 
 @pytest.fixture(scope="session")
-def cloud(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the processes of one run of the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the project for `sls` to run in; the processes of the tests have one each."""
+    return copy_service(tmp_path_factory.mktemp("service") / "visits")
+
+
+@pytest.fixture(scope="session")
+def cloud(
+    free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory, service: Path
+) -> Iterator[LocalCloud]:
     """A local cloud of the tests' own, IAM enforced, with nothing on it."""
-    with local_cloud.running(free_port(), tmp_path_factory.mktemp("cloud")) as running:
+    with local_cloud.running(free_port(), tmp_path_factory.mktemp("cloud"), service) as running:
         yield running
 
 
@@ -56,23 +72,15 @@ def stack(cloud: LocalCloud, api: Api) -> Stack:  # noqa: ARG001 - deployed with
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Packager:
-    """Package a stage, once, where every call to AWS would fail: no credentials, and an endpoint that refuses."""
+def package(service: Path, shared: Path) -> Packager:
+    """Package a stage once, whichever of the test processes asks for it first."""
 
     @cache
     def of_stage(stage: str, **params: str) -> Package:
-        folder = tmp_path_factory.mktemp(stage)
-        environment = {name: value for name, value in os.environ.items() if "AWS_ACCESS" not in name}
-        environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
-        subprocess.run(
-            ["sls", "package", "--stage", stage, "--package", str(folder), *stage_params(params)],
-            cwd=local_cloud.PROJECT,
-            env=environment,
-            check=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return Package(folder)
+        packaged = Package(shared / re.sub(r"[^\w=.-]", "_", " ".join(["package", stage, *stage_params(params)])))
+        with locked(shared / f"{packaged.folder.name}.lock"):
+            if not packaged.is_there():
+                package_stage(service, packaged.folder, stage, **params)
+        return packaged
 
     return of_stage

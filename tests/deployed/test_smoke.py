@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,9 +105,11 @@ class Smoked:
 
 
 @pytest.fixture(scope="module")
-def own_cloud(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def own_cloud(
+    free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory, service: Path
+) -> Iterator[LocalCloud]:
     """A local cloud with nothing else on it: MiniStack's alarms mind no dimensions, others' errors raise them."""
-    with local_cloud.running(free_port(), tmp_path_factory.mktemp("smoked")) as running:
+    with local_cloud.running(free_port(), tmp_path_factory.mktemp("smoked"), service) as running:
         yield running
 
 

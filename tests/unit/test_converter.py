@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from databases import boto3_at, client_at, counts_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converter import Converter, Report, Result, RulesChanged, Source
@@ -322,7 +322,6 @@ deliveries = st.lists(
 table_numbers = count(1)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.tuples(contents, contents), deliveries, st.randoms(use_true_random=False), st.sampled_from([0, 0.02, 0.1]))
 def test_each_file_counts_once_whatever_is_delivered_dies_and_is_delivered_again(
     moto: str, contents: tuple[str, str], deliveries: list[tuple[str, int, int]], fate: Random, death: float

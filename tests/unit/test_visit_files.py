@@ -12,7 +12,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from visit_files import BadFile, Limits, Stream, VisitFile
@@ -688,7 +688,6 @@ def longest_line(text: str) -> int:
     return max(len(line.rstrip("\r\n").encode()) for line in lines)
 
 
-@settings(max_examples=300)
 @given(csv_files(), spare_bytes, pieces)
 def test_csv_comes_to_the_same_in_whatever_pieces_it_is_read(text: str, spare: int, sizes: list[int]) -> None:
     """Counts, bad rows with their lines, and refusals are those of the file read at once."""
@@ -697,7 +696,6 @@ def test_csv_comes_to_the_same_in_whatever_pieces_it_is_read(text: str, spare: i
     assert naive(text, limit) == result(text.encode(), "visits.csv", limit, sizes)
 
 
-@settings(max_examples=300)
 @given(csv_files(), spare_bytes, pieces)
 def test_gzip_comes_to_the_same_in_whatever_pieces_it_is_read(text: str, spare: int, sizes: list[int]) -> None:
     """Its member ends anywhere, too."""
