@@ -9,7 +9,7 @@ LINTED_STAGES := dev staging prod
 TEMPLATES := $(LINTED_STAGES:%=.package/%/cloudformation-template-update-stack.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help install start test test-unit picture lint format deploy remove smoke bench load
+.PHONY: help install start test test-unit test-deployed picture lint format deploy remove smoke bench load
 
 # These reach an AWS account. The stage is said each time: one that the environment happens to have does not count.
 # `value` keeps make from running a $(shell …) in what is said, and without ' and $ the shell takes it as text.
@@ -23,7 +23,7 @@ endif
 STAGE_OPTIONS = --stage '$(value STAGE)' $(patsubst %,'--param=%',$(value PARAMS))
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: .venv/.installed-start node_modules/.installed-start ## Install what the service, the command line and a deployment need
 
@@ -65,17 +65,21 @@ node_modules/.installed: package.json package-lock.json
 start: install ## Run the whole service on this machine until Ctrl-C (PORT=4566)
 	@exec python -m tools.local_cloud --port $(PORT)
 
-# A process for each core; with more than four, the local clouds that they start are too many for most machines.
-# The files of tests/deployed begin first, as they take longest; each runs whole in one process, for its stack and browser.
-PYTEST := pytest --numprocesses logical --maxprocesses 4 --cov
+# A process for each core, four at most: each of them may start a local cloud. What needs one begins first, as it takes
+# longest, and a file of tests runs whole in one process, where its tests share a stack and a browser.
+PYTEST := pytest --numprocesses logical --maxprocesses 4
+DEPLOYED := --dist loadfile --no-loadscope-reorder tests/deployed
 
-test: .venv/.installed-test node_modules/.installed ## Run every test, those on a local cloud included
+test: .venv/.installed-test node_modules/.installed ## Run every test
 	node --test tests/unit/page/
-	$(PYTEST) --dist loadfile --no-loadscope-reorder tests/deployed tests/unit
+	$(PYTEST) --cov $(DEPLOYED) tests/unit
 
 test-unit: .venv/.installed-test node_modules/.installed-start ## Run the tests that need neither a deployment nor a browser
 	node --test tests/unit/page/
-	$(PYTEST) tests/unit
+	$(PYTEST) --cov tests/unit
+
+test-deployed: .venv/.installed-test node_modules/.installed ## Run the tests on a local cloud and in a browser
+	$(PYTEST) $(DEPLOYED)
 
 picture: .venv/.installed-test node_modules/.installed ## Take the README's picture of the chart anew
 	KEEP_PICTURE=1 REQUIRE_BROWSER=1 pytest tests/deployed/test_chart_page.py -k picture_of_it
