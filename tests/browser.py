@@ -31,7 +31,7 @@ def running() -> Iterator[Browser]:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("no browser here, and REQUIRE_BROWSER is set")
         pytest.skip("no browser here (Debian's chromium)")
-    # Chromium has no sandbox for root, as who containers and their tests often run.
+    # Chromium has no sandbox for root, and containers often run tests as root.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=[*QUIET, *sandbox])

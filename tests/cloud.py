@@ -17,13 +17,13 @@ from settings import STAGE
 from tools.local_cloud import LocalCloud
 
 PLAIN_HTTP = {"tlsOnly": "false"}
-"""The stage param without which a stage of any name but `local` turns away all that MiniStack can speak."""
+"""The param that lets a stage take requests without TLS, as MiniStack serves plain HTTP."""
 
 ACCOUNT = "000000000000"
-"""MiniStack's."""
+"""MiniStack's account."""
 
 THIRD_PARTY = f"arn:aws:iam::{ACCOUNT}:user/third-party"
-"""Who may deliver files to the deployed stage."""
+"""The user who may deliver files to the deployed stage."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Api:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
         parts = urlsplit(self.url)
-        # The API is told by its Host; not every resolver knows that *.localhost is this machine.
+        # MiniStack finds the API by the Host header; not every resolver knows that *.localhost is this machine.
         connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)
         try:
             connection.request(method, path, headers={"Host": parts.netloc, **(headers or {})})
@@ -73,7 +73,7 @@ def rows(answer: Answer) -> list[tuple[int, int | None]]:
 
 
 def pages(api: Api, path: str) -> Iterator[Answer]:
-    """Yield an answer and those that its `next` links lead to."""
+    """Yield an answer and the ones that `next` links lead to."""
     following: str | None = path
     while following:
         answer = api.get(following)
@@ -83,7 +83,7 @@ def pages(api: Api, path: str) -> Iterator[Answer]:
 
 @contextmanager
 def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[None]:
-    """Change, for a while, environment variables of a deployed function."""
+    """Change environment variables of a deployed function for a while."""
     functions = cloud.client("lambda")
     name = f"visits-{STAGE}-{function}"
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -96,7 +96,7 @@ def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[Non
 
 @contextmanager
 def authorized_by(cloud: LocalCloud, how: str) -> Iterator[None]:
-    """Demand, for a while, authorization of whoever calls the API, JWT or AWS_IAM; nobody has a token."""
+    """Demand authorization of the API's callers for a while, by JWT, for which nobody has a token, or by AWS_IAM."""
     gateway = cloud.client("apigatewayv2")
     api_id = cloud.outputs(STAGE)["HttpApiId"]
     routes = {each["RouteKey"]: each["RouteId"] for each in gateway.get_routes(ApiId=api_id)["Items"]}
@@ -118,7 +118,7 @@ def authorized_by(cloud: LocalCloud, how: str) -> Iterator[None]:
 
 
 def inventory(cloud: LocalCloud) -> set[tuple[str, str]]:
-    """Return kind and name of whatever a stack of ours can leave behind."""
+    """Return kind and name of everything that a stack of ours can leave behind."""
     client = cloud.client
     return (
         {("table", name) for name in client("dynamodb").list_tables()["TableNames"]}

@@ -17,7 +17,7 @@ from receipts import FilesTable
 from repository import VisitsTable
 from tools import local_cloud, tables
 
-# The entry points read the environment when they are imported, as Lambda gives it: the test modules do that after this.
+# The entry points read the environment when they are imported, which the test modules do after this.
 local_cloud.leave_aws()
 os.environ |= ENVIRONMENT | {"AWS_ENDPOINT_URL": MOTO}
 
@@ -74,7 +74,7 @@ def scripted_table(scripted: ScriptedDynamoDB) -> VisitsTable:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Return a port that nobody listens on."""
+    """Return a function that finds a port on which nobody listens."""
 
     def find() -> int:
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""The DynamoDBs that the tests ask: moto's, in memory, and one that answers as told."""
+"""The DynamoDBs of the tests: moto's, in memory, and one of canned answers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run_moto() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the scripted DynamoDB does with one request."""
+    """What the DynamoDB of canned answers does with one request."""
 
     status: int = 200
     body: str | bytes = "{}"
@@ -79,7 +79,7 @@ class Reply:
 
 
 def aws_error(code: str, status: int = 400, **members: object) -> Reply:
-    """Return DynamoDB's way to say an error."""
+    """Return an error as DynamoDB answers it."""
     body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "as told", **members}
     return Reply(status, json.dumps(body))
 

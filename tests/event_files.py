@@ -34,7 +34,7 @@ CASES: dict[str, tuple[int, object]] = {
 
 @dataclass
 class Context:
-    """A Lambda context with time enough."""
+    """A Lambda context with enough time left."""
 
     aws_request_id: str = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
     left_ms: int = 29_000

@@ -12,9 +12,9 @@ from schemathesis.openapi.checks import RejectedPositiveData
 
 @schemathesis.hook
 def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
-    """Drop one failure, that a range is refused: of what makes its days no range, no schema can tell.
+    """Return whether a failure counts: a range that is refused does not, as no schema can say what makes a range.
 
-    The last may come before the first; and a link makes a date of `EventDay`, whose leading zeros a number has lost.
+    Its last day may be before its first; and a link makes a date of `EventDay`, which as a number has no leading zeros.
     """
     first, last = (str(case.query.get(name, "")).replace("-", "") for name in ("startDate", "endDate"))
     no_range = "" < last < first or {len(first), len(last)} - {0, 8}
@@ -23,5 +23,5 @@ def filter_failure(_: HookContext, failure: Failure, case: Case[Any], response: 
 
 @schemathesis.deserializer("text/csv", "text/html")
 def read_text(_: DeserializationContext, response: Response) -> str:
-    """Return the text, for the schema's pattern."""
+    """Return the text, which the schema's pattern is compared with."""
     return response.content.decode()

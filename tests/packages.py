@@ -43,7 +43,7 @@ def listed(one_or_more: str | list[str]) -> list[str]:
 
 
 class Packager(Protocol):
-    """What packages a stage."""
+    """A function that packages a stage."""
 
     def __call__(self, stage: str, **params: str) -> Package:
         """Return the package of a stage with these params."""
@@ -51,9 +51,9 @@ class Packager(Protocol):
 
 
 def copy_service(folder: Path) -> Path:
-    """Make a folder of the project in which `sls` may run while it runs elsewhere, and return it.
+    """Make a copy of the project in which `sls` can run while it runs elsewhere; return its folder.
 
-    `sls` writes .serverless and __pycache__ where it runs. What it reads is copied, as it takes no link for a file.
+    `sls` writes .serverless and __pycache__ where it runs. Files are copied, because it does not take a link for one.
     """
     folder.mkdir()
     for entry in PROJECT.iterdir():
@@ -82,7 +82,7 @@ def package_stage(service: Path, folder: Path, stage: str, **params: str) -> Non
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Be the only process that does what this file stands for."""
+    """Hold a lock that one process at a time has."""
     with file.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""What tests of the deployed stack share: its parts, a file's way through it, and patience."""
+"""What tests of the deployed stack share: its parts, a file dropped into its inbox, and waiting for what it does."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tools import local_cloud
 from tools.local_cloud import LocalCloud
 
 WAIT_S = 60
-"""For what the local cloud does in its own time."""
+"""The longest wait for something that the local cloud does by itself."""
 
 HEADER = "EventId,EventDay,EventCount\n"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The deployed stack: its inbox, its receipts, and who is told."""
+    """The deployed stack: its inbox, its receipts, its topic and its queue."""
 
     cloud: LocalCloud
     inbox: str
@@ -34,7 +34,7 @@ class Stack:
     files: FilesTable
 
     def drop(self, key: str, content: str) -> bytes:
-        """Put an object into the inbox; return the event that S3 sends of it."""
+        """Put an object into the inbox; return the event that S3 sends for it."""
         body = content.encode()
         put = self.cloud.client("s3").put_object(Bucket=self.inbox, Key=key, Body=body)
         entity = {
@@ -64,7 +64,7 @@ class Stack:
 
 
 def wait_for[T](look: Callable[[], T | None]) -> T:
-    """Return what comes in time, looking often."""
+    """Return the first result that is not None, calling often; fail when none comes in time."""
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         if (found := look()) is not None:
@@ -74,7 +74,7 @@ def wait_for[T](look: Callable[[], T | None]) -> T:
 
 
 def subscribe(cloud: LocalCloud, topic_arn: str, name: str) -> str:
-    """Make a queue that gets what a topic is told; return its address."""
+    """Make a queue that gets a topic's messages; return its address."""
     sqs = cloud.client("sqs")
     url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

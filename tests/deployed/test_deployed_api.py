@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_the_counts_of_the_book_from_a_day_on(book_api: Api) -> None:
-    """Exactly those, oldest first, keys in order, readable by any page."""
+    """The body is exactly the book's rows from that day on, the oldest first, and any web page may read it."""
     answer = book_api.get("/visits/324?startDate=20171002")
 
     assert 200 == answer.status
@@ -60,7 +60,7 @@ def problem(status: int, title: str, detail: str, parameter: str | None = None) 
     ],
 )
 def test_400_names_the_parameter_the_value_and_the_rule(api: Api, query: str, parameter: str, detail: str) -> None:
-    """Whatever the format asked for."""
+    """The problem names all three, also to a client that asked for CSV."""
     answer = api.get(f"/visits/324?{query}", {"Accept": "text/csv"})
 
     assert (400, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
@@ -73,7 +73,7 @@ def test_400_names_the_parameter_the_value_and_the_rule(api: Api, query: str, pa
     [("abc", "'abc'"), ("%C2%B2", "'²'"), ("-1", "'-1'"), ("ALL", "'ALL'"), ("3%0A", r"'3\n'")],
 )
 def test_404_where_the_id_is_neither_digits_nor_all(api: Api, resource_id: str, shown: str) -> None:
-    """A series that cannot be; one that is empty is no error."""
+    """An id that no event can have is not found, before anything else of the request is looked at."""
     answer = api.get(f"/visits/{resource_id}?startDate=abc")
 
     assert (404, "application/problem+json") == (answer.status, answer.headers["Content-Type"])
@@ -83,7 +83,7 @@ def test_404_where_the_id_is_neither_digits_nor_all(api: Api, resource_id: str, 
 
 @pytest.mark.parametrize("path", ["/", "/visits", "/visits/", "/visits/324/", "/visits/324/days"])
 def test_404_where_there_is_no_such_route(api: Api, path: str) -> None:
-    """In API Gateway's own words."""
+    """A path without a route is answered in API Gateway's own words."""
     answer = api.get(path)
 
     assert 404 == answer.status
@@ -91,7 +91,7 @@ def test_404_where_there_is_no_such_route(api: Api, path: str) -> None:
 
 
 def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Api) -> None:
-    """In API Gateway's own words; the function is not called."""
+    """A request without authorization is answered in API Gateway's own words, and the function is not called."""
     with authorized_by(cloud, "JWT"):
         unauthorized = api.get("/visits/324")
     with authorized_by(cloud, "AWS_IAM"):
@@ -104,7 +104,7 @@ def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Ap
 
 @pytest.mark.parametrize("path", ["/visits/324", "/visits/324?limit=0", "/visits/324/chart"])
 def test_head_is_answered_as_get_without_a_body(book_api: Api, path: str) -> None:
-    """Status and headers are those of the GET."""
+    """A HEAD request gets the status and the headers of the GET."""
     get, head = book_api.get(path), book_api.get(path, method="HEAD")
 
     assert get.body
@@ -114,7 +114,7 @@ def test_head_is_answered_as_get_without_a_body(book_api: Api, path: str) -> Non
 
 
 def test_an_event_nobody_visited_is_an_empty_series(api: Api) -> None:
-    """No error: the id is well-formed, and its first visit may come tomorrow."""
+    """An event without visits is no error: its id is well-formed, and its first visit may come tomorrow."""
     assert [] == rows(api.get("/visits/4711"))
     assert [] == rows(api.get("/visits/4711?fill=zero&interval=week&startDate=20171001"))
     assert "EventId,EventDay,EventCount\n" == api.get("/visits/4711?format=csv").text()
@@ -130,10 +130,10 @@ def put(cloud: LocalCloud, items: Sequence[Mapping[str, AttributeValueTypeDef]])
 
 
 def test_rows_over_several_of_dynamodbs_pages_are_answered_whole(cloud: LocalCloud, api: Api) -> None:
-    """Upwards and downwards, in answers of `limit` rows at most, and summed up."""
+    """Rows of all of DynamoDB's pages are answered, in both orders, `limit` of them at most at a time, and in sums."""
     days = calendar(date(2100, 1, 1), 12_000)
-    # 1 MB is a page of DynamoDB's, of whole items: so few rows fill several only if they are large.
-    # (MiniStack goes through all of a partition for each Query: many rows would take it longer than the client waits.)
+    # DynamoDB's page is 1 MB of whole items, so these few rows fill several pages only because they are large.
+    # (MiniStack reads a whole partition for each Query: with many rows it would take longer than the client waits.)
     items: list[dict[str, AttributeValueTypeDef]] = [
         {
             "EventId": {"S": "3001"},
@@ -162,7 +162,7 @@ def test_rows_over_several_of_dynamodbs_pages_are_answered_whole(cloud: LocalClo
 
 
 def test_gaps_are_filled_with_0_where_data_has_arrived_and_null_where_not(api: Api, cloud_table: VisitsTable) -> None:
-    """Over a year's end and a leap day, by day and by week, page by page."""
+    """Gaps are 0 or null over a year's end and a leap day, by day, week and month, and page by page."""
     for day, event in [(19991230, "3101"), (20000102, "3102"), (20000229, "3101"), (20000301, "3102")]:
         cloud_table.add(event, day, 5)
 
@@ -182,7 +182,7 @@ def test_gaps_are_filled_with_0_where_data_has_arrived_and_null_where_not(api: A
 
 
 def test_all_time_is_bounded_by_the_limit(book_api: Api) -> None:
-    """Ten thousand rows, and a link to the next."""
+    """An answer has 10,000 rows at most, and a link to the next ones."""
     answer = book_api.get("/visits/324?fill=zero&startDate=00010101&endDate=99991231")
 
     assert 10_000 == len(rows(answer))
@@ -190,7 +190,7 @@ def test_all_time_is_bounded_by_the_limit(book_api: Api) -> None:
 
 
 def test_one_url_gives_json_and_csv(book_api: Api) -> None:
-    """The parameter decides, else `Accept`, else JSON."""
+    """The parameter `format` decides; without it the header `Accept`, and without both the answer is JSON."""
     path = "/visits/324?startDate=20171016"
     csv = "EventId,EventDay,EventCount\n324,20171016,6\n324,20171017,2\n"
 
@@ -202,7 +202,7 @@ def test_one_url_gives_json_and_csv(book_api: Api) -> None:
 
 
 def test_what_is_known_is_not_sent_again(api: Api, cloud_table: VisitsTable) -> None:
-    """304 for an unchanged series, by its tag, in a list of tags or `*`; 200 after a new count."""
+    """A series that the client has by its tag is answered with 304, and with 200 after a new count."""
     cloud_table.add("3201", 20180101, 5)
     first = api.get("/visits/3201")
     tag = first.headers["ETag"]
@@ -222,7 +222,7 @@ def test_what_is_known_is_not_sent_again(api: Api, cloud_table: VisitsTable) -> 
 
 
 def test_a_body_and_its_gzip_are_the_same(book_api: Api) -> None:
-    """Compressed where it is accepted and saves something."""
+    """An answer is compressed where the client accepts that and it saves something."""
     path = "/visits/324?fill=zero&startDate=20170101"
     plain, compressed = book_api.get(path), book_api.get(path, {"Accept-Encoding": "gzip"})
 
@@ -247,7 +247,7 @@ def unavailable(api: Api) -> None:
 def test_an_unreachable_dynamodb_is_503_within_the_functions_timeout(
     cloud: LocalCloud, book_api: Api, unused_endpoint: str
 ) -> None:
-    """And when it is back, so are the counts."""
+    """While DynamoDB cannot be reached the answer is 503, in time; when it is back, so are the counts."""
     with configured(cloud, "getVisits", AWS_ENDPOINT_URL=unused_endpoint):
         unavailable(book_api)
 
@@ -257,7 +257,7 @@ def test_an_unreachable_dynamodb_is_503_within_the_functions_timeout(
 def test_a_throttling_dynamodb_is_503_within_the_functions_timeout(
     cloud: LocalCloud, book_api: Api, scripted: ScriptedDynamoDB
 ) -> None:
-    """The client asks three times before the function gives up."""
+    """The function asks DynamoDB three times, and then answers 503, in time."""
     scripted.replies = [aws_error("ThrottlingException")]
     with configured(cloud, "getVisits", AWS_ENDPOINT_URL=scripted.endpoint):
         unavailable(book_api)
@@ -266,7 +266,7 @@ def test_a_throttling_dynamodb_is_503_within_the_functions_timeout(
 
 
 def test_500_has_the_request_id_and_nothing_else_of_a_bug(cloud: LocalCloud, api: Api) -> None:
-    """Here: a table that the function's role does not allow."""
+    """An error that nobody expects, here a table that the role does not allow, is a 500 that gives nothing away."""
     with configured(cloud, "getVisits", VISITS_TABLE="somebody-elses"):
         answer = api.get("/visits/324")
 

@@ -14,7 +14,7 @@ from tools.local_cloud import LocalCloud
 @pytest.mark.parametrize("name", ["book", "http-not-a-date"])
 @pytest.mark.usefixtures("book_api")
 def test_sls_invoke_local_answers(cloud: LocalCloud, name: str) -> None:
-    """A developer tries a change by `sls invoke local`, on the local cloud's table."""
+    """`sls invoke local` runs the handler on an event file, with the local cloud's table."""
     output = cloud.run("sls", "invoke", "local", "--stage", STAGE, "-f", "getVisits", "-p", f"tests/events/{name}.json")
 
     assert CASES[name] == answered(json.loads(output))

@@ -65,13 +65,13 @@ def get(api: Api, example: Example, **headers: str) -> Answer:
 
 
 def test_the_document_is_openapi_3_1() -> None:
-    """As the specification's own schema has it, with every reference resolved."""
+    """The document fits the schema of OpenAPI 3.1, and each of its references leads somewhere."""
     assert [] == [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_fits_its_schema(example: Example) -> None:
-    """Also where no request can bring it about here, as with API Gateway's own errors."""
+    """Each example fits its schema, also one that no request gets here, as API Gateway's own errors."""
     schema = {**example.schema, "components": COMPONENTS}
 
     assert [] == [error.message for error in OAS31Validator(schema).iter_errors(example.value)]
@@ -79,7 +79,7 @@ def test_an_example_fits_its_schema(example: Example) -> None:
 
 @pytest.mark.parametrize("example", REPLAYED)
 def test_an_example_is_what_the_service_answers(book_api: Api, example: Example) -> None:
-    """Status, media type and all of the body; the headers that it shows."""
+    """The service answers an example's request with its status, media type, body and headers."""
     answer = get(book_api, example)
 
     assert example.status == answer.status, answer.body
@@ -91,7 +91,7 @@ def test_an_example_is_what_the_service_answers(book_api: Api, example: Example)
 
 @pytest.mark.parametrize("example", [each for each in REPLAYED if each.values[0].status == 200])
 def test_an_example_that_is_at_hand_is_not_sent_again(book_api: Api, example: Example) -> None:
-    """Its ETag makes the next answer a 304, with the same ETag and without a body."""
+    """A request with an example's ETag is answered with 304, the same ETag and no body."""
     etag = get(book_api, example).headers["ETag"]
 
     answer = get(book_api, example, **{"If-None-Match": etag})
@@ -100,7 +100,7 @@ def test_an_example_that_is_at_hand_is_not_sent_again(book_api: Api, example: Ex
 
 
 def test_what_is_answered_is_what_the_document_says(book_api: Api) -> None:
-    """Schemathesis asks what the document allows, and what it does not; tests/schemathesis.toml says how."""
+    """Schemathesis sends what the document allows and what it forbids, as tests/schemathesis.toml says."""
     address = urlsplit(book_api.url)
     host = ["--header", f"Host: {address.netloc}"]  # As in Api.get: not every resolver knows *.localhost.
     run = subprocess.run(

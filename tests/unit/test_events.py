@@ -11,14 +11,14 @@ import handler
 
 
 def test_every_event_file_is_a_case() -> None:
-    """None lies about untried."""
+    """Each event file has a case, and each case a file."""
     assert sorted(CASES) == sorted(file.stem for file in EVENTS.glob("*"))
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("book_table")
 def test_the_handler_answers(name: str) -> None:
-    """In this process, on a table in memory."""
+    """The handler answers an event file as its case says."""
     event = json.loads((EVENTS / f"{name}.json").read_text())
 
     assert CASES[name] == answered(handler.get_visits(event, Context()))

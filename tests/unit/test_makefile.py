@@ -12,7 +12,7 @@ from tools import local_cloud
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Have make say what it would run."""
+    """Return what make would run."""
     inherited = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "STAGE"}}
     return subprocess.run(
         ["make", "--dry-run", *arguments],
