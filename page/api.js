@@ -1,5 +1,6 @@
 // The API is asked here, and nowhere else.
 
+import { fetchWithKey } from "./access.js";
 import { parseDay } from "./calendar.js";
 
 /** @typedef {import("./series.js").Day} Day */
@@ -43,6 +44,15 @@ export async function readDays(address, query, signal) {
   return { days, more: Boolean(following) };
 }
 
+/**
+ * Return a series as a file; raise Refusal.
+ * @param {string} address
+ */
+export async function readFile(address) {
+  const response = await answered(address, {}, new AbortController().signal);
+  return response.blob();
+}
+
 /** @typedef {{ EventCount: number | null, EventDay: number, EventId: string }} Row */
 
 /**
@@ -52,22 +62,33 @@ export async function readDays(address, query, signal) {
  * @returns {Promise<{ rows: Row[], next: string | undefined }>}
  */
 async function ask(address, signal) {
+  const response = await answered(address, { Accept: "application/json" }, signal);
+  const rows = await response.json().catch(() => null);
+  signal.throwIfAborted();
+  if (!Array.isArray(rows)) throw new Refusal(response.status, "The answer is no series.");
+  // The query alone: the API does not know what a custom domain puts in front of the path.
+  const next = /<[^>?]*(\?[^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "");
+  return { rows, next: next?.[1] };
+}
+
+/**
+ * Return an answer that is no refusal.
+ * @param {string} address
+ * @param {Record<string, string>} headers
+ * @param {AbortSignal} signal
+ */
+async function answered(address, headers, signal) {
   let response;
-  let body;
   try {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
-    response = await fetch(address, { headers: { Accept: "application/json" }, signal: patience });
-    body = await response.json().catch(() => null);
+    response = await fetchWithKey(address, { headers, signal: patience });
   } catch (error) {
     if (signal.aborted) throw error;
     const isLate = error instanceof DOMException && error.name === "TimeoutError";
     throw new Refusal(0, isLate ? "No answer came in time." : "No answer came. Is the network there?");
   }
-  if (!response.ok || !Array.isArray(body)) {
-    const detail = body?.detail ?? body?.message ?? `The answer was ${response.status} ${response.statusText}`;
-    throw new Refusal(response.status, detail, body?.parameter);
-  }
-  // The query alone: the API does not know what a custom domain puts in front of the path.
-  const next = /<[^>?]*(\?[^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "");
-  return { rows: body, next: next?.[1] };
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => null);
+  const detail = problem?.detail ?? problem?.message ?? `The answer was ${response.status} ${response.statusText}`;
+  throw new Refusal(response.status, detail, problem?.parameter);
 }

@@ -3,8 +3,9 @@
 // The page of a chart: it reads what its address asks for, draws it and puts it in words. What a person picks goes into
 // the address.
 
+import { handOnKey, hasKey, takeKey } from "./access.js";
 import { daysQuery, queryWith } from "./address.js";
-import { Refusal, readDays } from "./api.js";
+import { Refusal, readDays, readFile } from "./api.js";
 import { INTERVALS, fittingInterval, isoDay, parseDay } from "./calendar.js";
 import { columnOf, drawBars, indexAt, sizeOf } from "./drawing.js";
 import { byId } from "./elements.js";
@@ -305,7 +306,12 @@ function listen() {
     });
   }
   byId("numbers").addEventListener("toggle", () => byId("numbers").open && fillTable());
-  addEventListener("popstate", show);
+  for (const format of ["json", "csv"]) byId(format).addEventListener("click", download);
+  document.addEventListener("click", follow);
+  addEventListener("popstate", () => {
+    takeKey(); // `#key=…` was put behind the address of the open page
+    show();
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown.plot?.redraw());
   new ResizeObserver(() => {
     if (!shown.plot) return;
@@ -314,7 +320,32 @@ function listen() {
   }).observe(plot);
 }
 
+/** Save what a link leads to, where the API wants to see a key: a link by itself shows none. */
+async function download(event) {
+  if (!hasKey()) return;
+  event.preventDefault();
+  const { id, href } = event.currentTarget;
+  try {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await readFile(href));
+    link.download = `visits-${resourceId}.${id}`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refuse(error);
+  }
+}
+
+/** Hand the key on where a link opens another page of this service in this tab. */
+function follow(event) {
+  const link = event.target.closest("a");
+  const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+  if (link?.origin === location.origin && isPlain && !event.defaultPrevented) handOnKey();
+}
+
 document.title = `${title} · Visits`;
 byId("title").textContent = title;
+takeKey();
 listen();
 show();

@@ -1,5 +1,6 @@
 // What stands in the place of the picture when there is none: why, and what helps.
 
+import { hasKey, showKey } from "./access.js";
 import { byId } from "./elements.js";
 
 const ALL_EVENTS = "../all/chart";
@@ -32,9 +33,14 @@ export function tellEmpty(resourceId, title, allDays) {
 export function tellRefusal(refusal, csv, retry) {
   // Quoted for a shell: a path may have this quote, and whoever sent the link may have put it there.
   const address = csv.replaceAll("'", "%27");
-  if (refusal.status === 401) {
-    tell(LOCKED, "With a token, they can be read like this:");
-    noticeCode(`curl --header "Authorization: Bearer $TOKEN" \\\n  '${address}'`);
+  if (hasKey() && (refusal.status === 401 || refusal.status === 403)) {
+    tell("This key is refused", "It may be mistyped or another service's, have ended, or have been revoked.");
+    noticeKey(retry);
+  } else if (refusal.status === 401) {
+    tell(LOCKED, "With a key or token, you can see them here. This page keeps it in memory only.");
+    noticeKey(retry);
+    noticeText("A link that ends in #key=… brings its key along. A program sends the key in a header:");
+    noticeCode(`curl --header "Authorization: Bearer $KEY" \\\n  '${address}'`);
   } else if (refusal.status === 403) {
     const region = /\.execute-api\.([a-z0-9-]+)\.amazonaws\./.exec(location.host)?.[1] ?? "eu-west-1";
     tell(LOCKED, "With credentials that may call this API, they can be read like this:");
@@ -65,6 +71,38 @@ function tell(heading, words) {
   title.textContent = heading;
   text.textContent = words;
   byId("notice").replaceChildren(title, text);
+}
+
+/**
+ * Ask for a key or token.
+ * @param {() => void} retry
+ */
+function noticeKey(retry) {
+  const [form, label, input, button] = [
+    document.createElement("form"),
+    document.createElement("label"),
+    document.createElement("input"),
+    document.createElement("button"),
+  ];
+  input.type = "password";
+  input.autocomplete = "off";
+  input.required = true;
+  label.append("Key or token ", input);
+  button.textContent = "Show";
+  form.append(label, button);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    showKey(input.value);
+    retry();
+  });
+  byId("notice").append(form);
+}
+
+/** @param {string} text */
+function noticeText(text) {
+  const paragraph = document.createElement("p");
+  paragraph.textContent = text;
+  byId("notice").append(paragraph);
 }
 
 /** @param {string} text */

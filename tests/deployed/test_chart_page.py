@@ -420,7 +420,7 @@ def test_while_the_counts_are_on_their_way_the_page_says_so(site: Api, chart: Wa
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("JWT", 'curl --header "Authorization: Bearer $TOKEN"'),
+        ("JWT", 'curl --header "Authorization: Bearer $KEY"'),
         ("AWS_IAM", 'curl --aws-sigv4 "aws:amz:eu-west-1:execute-api"'),
     ],
 )
