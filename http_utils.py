@@ -137,7 +137,10 @@ def represent(request: Request, content_type: str, body: str, headers: Mapping[s
     digest = sha256(data)
     digest.update(repr(sorted(headers.items())).encode())
     tag = f'"{digest.hexdigest()[:24]}"'
-    headers = {**headers, "ETag": f"W/{tag}", "Vary": "Accept, Accept-Encoding"}
+    # A browser's own cache must not show to one reader what another was let see.
+    private = headers.get("Cache-Control", "").startswith("private")
+    vary = "Accept, Accept-Encoding, Authorization" if private else "Accept, Accept-Encoding"
+    headers = {**headers, "ETag": f"W/{tag}", "Vary": vary}
     known = request.headers.get("if-none-match", "")
     if known.strip() == "*" or tag in re.findall(_ENTITY_TAG, known):
         # Without a content type, API Gateway adds one of its own, and caches store the headers of a 304.

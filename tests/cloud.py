@@ -82,10 +82,10 @@ def pages(api: Api, path: str) -> Iterator[Answer]:
 
 
 @contextmanager
-def configured(cloud: LocalCloud, function: str, **changes: str) -> Iterator[None]:
+def configured(cloud: LocalCloud, function: str, *, stage: str = STAGE, **changes: str) -> Iterator[None]:
     """Change environment variables of a deployed function for a while."""
     functions = cloud.client("lambda")
-    name = f"visits-{STAGE}-{function}"
+    name = f"visits-{stage}-{function}"
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changes}})
     try:

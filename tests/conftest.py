@@ -11,8 +11,9 @@ import hypothesis
 import pytest
 from databases import MOTO, ScriptedDynamoDB, boto3_at, client_at, run_moto, run_scripted
 from samples import BOOK_324
-from settings import ENVIRONMENT, FILES_TABLE, TABLE
+from settings import ENVIRONMENT, FILES_TABLE, KEYS_TABLE, TABLE
 
+from keys import KeysTable
 from receipts import FilesTable
 from repository import VisitsTable
 from tools import local_cloud, tables
@@ -49,6 +50,14 @@ def files(moto: str, table: VisitsTable) -> FilesTable:  # noqa: ARG001 - in the
     receipts = FilesTable(client_at(moto), FILES_TABLE)
     tables.create(boto3_at(moto), receipts)
     return receipts
+
+
+@pytest.fixture
+def keys(moto: str, table: VisitsTable) -> KeysTable:  # noqa: ARG001 - in the same DynamoDB
+    """No reader's key, in memory, beside `table`."""
+    readers = KeysTable(client_at(moto), KEYS_TABLE)
+    tables.create(boto3_at(moto), readers)
+    return readers
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from tools.local_cloud import REGION
 STAGE = "test"
 TABLE = f"user-visits-{STAGE}"
 FILES_TABLE = f"visit-files-{STAGE}"
+KEYS_TABLE = f"visit-keys-{STAGE}"
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -16,6 +17,7 @@ ENVIRONMENT = {
     "VISITS_TABLE": TABLE,
     "CACHE_CONTROL": "public, max-age=60",
     "FILES_TABLE": FILES_TABLE,
+    "KEYS_TABLE": KEYS_TABLE,
     "ALERTS_TOPIC_ARN": f"arn:aws:sns:{REGION}:123456789012:visits-alerts-{STAGE}",
     "MAX_FILE_BYTES": "1000000",
     "MAX_UNCOMPRESSED_BYTES": "10000000",

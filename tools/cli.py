@@ -19,6 +19,7 @@ from converter import RulesChanged
 from dynamodb import DynamoDBError, Unavailable
 from series import Interval, Rows, Selection
 from tools import delivery
+from tools.keys import keys
 from tools.stage import Parsed, Stage, on_tables
 from tools.tables import create, every_receipt
 from tools.terminal import ASCII, BLOCKS, as_table, can_print, draw, fitting_interval, on_terminal
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (delivery.load, delivery.upload, delivery.replay, delivery.redeliver):
+for command in (delivery.load, delivery.upload, delivery.replay, delivery.redeliver, keys):
     cli.add_command(command)
 
 

@@ -17,6 +17,7 @@ from botocore.utils import get_environ_proxies
 from connections import Server
 from credentials import Credentials
 from dynamodb import Client
+from keys import KeysTable
 from receipts import FilesTable
 from repository import VisitsTable
 from visits import InvalidValue
@@ -47,6 +48,11 @@ class Stage:
     def files(self) -> FilesTable:
         """The table of receipts."""
         return FilesTable(self.dynamodb, f"{self.table}-files" if self.table else f"visit-files-{self.name}")
+
+    @property
+    def keys(self) -> KeysTable:
+        """The table of readers' keys."""
+        return KeysTable(self.dynamodb, f"visit-keys-{self.name}")
 
     def output(self, name: str) -> str:
         """Return an output of the deployed stack."""

@@ -1,9 +1,11 @@
-"""What the command line asks of DynamoDB beyond counts and single receipts, by boto3: tables made, receipts listed."""
+"""What the command line does by boto3, as no function does it: tables made, receipts and keys listed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
+from keys import KeysTable, ReaderKey, reader_key_of
 from receipts import FilesTable, Receipt, receipt_of
 from repository import VisitsTable
 
@@ -14,11 +16,12 @@ if TYPE_CHECKING:
 
 type Key = tuple[str, Literal["S", "N"]]
 
-_KEYS: dict[type[Table], tuple[Key, Key]] = {
+_KEYS: dict[type[Table], Sequence[Key]] = {
     VisitsTable: (("EventId", "S"), ("EventDay", "N")),
     FilesTable: (("Bucket", "S"), ("Key", "S")),
+    KeysTable: (("KeyId", "S"),),
 }
-"""Name and type of the partition key and the sort key, as serverless.yml declares them."""
+"""Name and type of the partition key, and of the sort key if there is one, as serverless.yml declares them."""
 
 
 def create(client: DynamoDBClient, table: Table) -> bool:
@@ -30,8 +33,8 @@ def create(client: DynamoDBClient, table: Table) -> bool:
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys],
             KeySchema=[
-                {"AttributeName": keys[0][0], "KeyType": "HASH"},
-                {"AttributeName": keys[1][0], "KeyType": "RANGE"},
+                {"AttributeName": name, "KeyType": "RANGE" if number else "HASH"}
+                for number, (name, _) in enumerate(keys)
             ],
         )
     except client.exceptions.ResourceInUseException:
@@ -45,3 +48,10 @@ def every_receipt(client: DynamoDBClient, table: FilesTable) -> list[Receipt]:
     pages = client.get_paginator("scan").paginate(TableName=table.name)
     receipts = [receipt_of(cast("Item", item)) for page in pages for item in page["Items"]]
     return sorted(receipts, key=lambda receipt: receipt.began_at, reverse=True)
+
+
+def every_key(client: DynamoDBClient, table: KeysTable) -> list[ReaderKey]:
+    """Return all readers' keys, ended ones too, by name."""
+    pages = client.get_paginator("scan").paginate(TableName=table.name, FilterExpression="attribute_exists(LastFour)")
+    keys = [reader_key_of(cast("Item", item)) for page in pages for item in page["Items"]]
+    return sorted(keys, key=lambda key: key.name)

@@ -34,8 +34,9 @@ def alarms(package: Package) -> dict[str, dict[str, Any]]:
 def test_what_matters_is_watched(package: Packager) -> None:
     """Each alarm's metric, of what, and from which value on."""
     api = {"ApiId": {"Ref": "HttpApi"}, "Stage": "$default"}
-    get_visits, get_page, ingest_file = (
-        {"FunctionName": {"Ref": f"{name}LambdaFunction"}} for name in ("GetVisits", "GetPage", "IngestFile")
+    get_visits, get_page, authorize_reader, ingest_file = (
+        {"FunctionName": {"Ref": f"{name}LambdaFunction"}}
+        for name in ("GetVisits", "GetPage", "AuthorizeReader", "IngestFile")
     )
     counts, receipts = ({"TableName": {"Ref": name}} for name in ("VisitsTable", "FilesTable"))
     files = {"service": "file-converter", "stage": "dev"}
@@ -48,6 +49,8 @@ def test_what_matters_is_watched(package: Packager) -> None:
         "GetVisitsThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", get_visits, 0),
         "GetPageErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", get_page, 0),
         "GetPageThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", get_page, 0),
+        "AuthorizeReaderErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", authorize_reader, 0),
+        "AuthorizeReaderThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", authorize_reader, 0),
         "IngestFileErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", ingest_file, 0),
         "IngestFileThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", ingest_file, 0),
         "CountsReadThrottlesAlarm": ("AWS/DynamoDB", "ReadThrottleEvents", "Sum", counts, 0),

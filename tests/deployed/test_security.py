@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,10 +22,12 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from cloud import ACCOUNT, PLAIN_HTTP, THIRD_PARTY, Api, rows
 from cryptography.hazmat.primitives.asymmetric import rsa
+from databases import client_at
 from packages import Packager, listed
-from settings import STAGE
+from settings import KEYS_TABLE, STAGE
 from stack import HEADER, Stack
 
+from keys import KeysTable, ReaderKey, make_key
 from receipts import Receipt
 from tools.local_cloud import REGION, LocalCloud
 
@@ -291,6 +294,9 @@ class Roles:
         self.key = "incoming/least privilege.csv"
         self.event = stack.drop(self.key, f"{HEADER}9101,19910101,3\n9101,19911301,3\n")
         self.receipt = stack.receipt(self.key)
+        self.reader_key = make_key()
+        keys = KeysTable(client_at(stack.cloud.endpoint), KEYS_TABLE)
+        keys.add(ReaderKey.of(self.reader_key, "least-privilege", datetime.now(UTC), days=1))
 
         stacks = stack.cloud.client("cloudformation")
         resources = stacks.describe_stack_resources(StackName=f"visits-{STAGE}")["StackResources"]
@@ -325,6 +331,13 @@ class Roles:
     def answers(self) -> bool:
         """Return whether the API answers with counts."""
         return self.api.get("/visits/9101").status == 200
+
+    def authorizes(self) -> bool:
+        """Return whether the authorizer lets in who has a key; in this stage, API Gateway does not ask it."""
+        answer = self.stack.cloud.client("lambda").invoke(
+            FunctionName=f"visits-{STAGE}-authorizeReader", Payload=json.dumps({"identitySource": [self.reader_key]})
+        )
+        return "FunctionError" not in answer and json.load(answer["Payload"])["isAuthorized"] is True
 
     def converts(self) -> bool:
         """Return whether a file with a bad row is counted, its rejects kept and reported."""
@@ -377,6 +390,7 @@ class Roles:
         parts: dict[str, dict[str, Callable[[], bool]]] = {
             "GetVisitsRole": {"answers": self.answers, "logs": partial(self.logs, "GetVisits")},
             "GetPageRole": {"logs": partial(self.logs, "GetPage")},
+            "AuthorizeReaderRole": {"authorizes": self.authorizes, "logs": partial(self.logs, "AuthorizeReader")},
             "IngestFileRole": {
                 "converts": self.converts,
                 "takes over": self.takes_over,
@@ -410,6 +424,9 @@ def test_whatever_action_is_taken_away_something_breaks(stack: Stack, api: Api, 
             breaks[str(grant)] = roles.broken(grant.role)
 
     assert {
+        "AuthorizeReaderRole dynamodb:GetItem KeysTable": ["authorizes"],
+        "AuthorizeReaderRole logs:CreateLogStream AuthorizeReaderLogGroup": ["logs"],
+        "AuthorizeReaderRole logs:PutLogEvents AuthorizeReaderLogGroup": ["logs"],
         "GetPageRole logs:CreateLogStream GetPageLogGroup": ["logs"],
         "GetPageRole logs:PutLogEvents GetPageLogGroup": ["logs"],
         "GetVisitsRole dynamodb:Query VisitsTable": ["answers"],

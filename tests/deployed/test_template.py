@@ -17,6 +17,7 @@ from databases import boto3_at
 from packages import Package, Packager, listed
 
 from dynamodb import MAX_CALL_S
+from keys import KeysTable
 from receipts import FilesTable
 from repository import VisitsTable
 from tools import local_cloud
@@ -26,6 +27,8 @@ STAGES = ["local", "dev", "staging", "prod", "anyones-own"]
 MAX_PACKAGE_BYTES = 3_000_000
 
 ALARMS = {
+    "AuthorizeReaderErrorsAlarm",
+    "AuthorizeReaderThrottlesAlarm",
     "CountsReadThrottlesAlarm",
     "CountsWriteThrottlesAlarm",
     "FailedEventsAlarm",
@@ -49,6 +52,9 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
     assert {
         "AlertsTopic": "AWS::SNS::Topic",
         "AlertsTopicPolicy": "AWS::SNS::TopicPolicy",
+        "AuthorizeReaderLambdaFunction": "AWS::Lambda::Function",
+        "AuthorizeReaderLogGroup": "AWS::Logs::LogGroup",
+        "AuthorizeReaderRole": "AWS::IAM::Role",
         "Dashboard": "AWS::CloudWatch::Dashboard",
         "FailedEvents": "AWS::SQS::Queue",
         "FailedEventsPolicy": "AWS::SQS::QueuePolicy",
@@ -78,6 +84,7 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
         "IngestFileLambdaFunction": "AWS::Lambda::Function",
         "IngestFileLogGroup": "AWS::Logs::LogGroup",
         "IngestFileRole": "AWS::IAM::Role",
+        "KeysTable": "AWS::DynamoDB::Table",
         "ServerlessDeploymentBucket": "AWS::S3::Bucket",
         "ServerlessDeploymentBucketPolicy": "AWS::S3::BucketPolicy",
         "VisitsTable": "AWS::DynamoDB::Table",
@@ -112,11 +119,12 @@ def test_every_stage_has_names_of_its_own(package: Packager, stage: str) -> None
 
 RETAINED = {
     f"{logical_id}.{policy}": ("Delete", "Retain")
-    for logical_id in ("VisitsTable", "FilesTable", "Inbox")
+    for logical_id in ("VisitsTable", "FilesTable", "KeysTable", "Inbox")
     for policy in ("DeletionPolicy", "UpdateReplacePolicy")
 }
 PROTECTED = {
-    f"{logical_id}.Properties.DeletionProtectionEnabled": (False, True) for logical_id in ("VisitsTable", "FilesTable")
+    f"{logical_id}.Properties.DeletionProtectionEnabled": (False, True)
+    for logical_id in ("VisitsTable", "FilesTable", "KeysTable")
 }
 AUTHORIZED = {
     "HttpApiRouteGetVisitsResourceidVar.Properties.AuthorizationType": (None, "AWS_IAM"),
@@ -133,8 +141,8 @@ LOADED = {
 
 
 def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
-    groups = ("GetVisitsLogGroup", "GetPageLogGroup", "IngestFileLogGroup", "HttpApiLogGroup")
-    return {f"{logical_id}.Properties.RetentionInDays": (before, after) for logical_id in groups}
+    groups = ("GetVisits", "GetPage", "AuthorizeReader", "IngestFile", "HttpApi")
+    return {f"{name}LogGroup.Properties.RetentionInDays": (before, after) for name in groups}
 
 
 @pytest.mark.parametrize(
@@ -476,7 +484,7 @@ def statement(package: Package, logical_id: str, number: int) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
+@pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable", "KeysTable"])
 def test_the_tables_are_encrypted_and_can_be_restored(package: Packager, logical_id: str) -> None:
     """To any second; and nothing in them expires."""
     table = package("dev").resource(logical_id)
@@ -509,8 +517,11 @@ def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> N
     logged = json.loads(stage["AccessLogSettings"]["Format"])
     assert {"requestId", "status", "latency", "integrationLatency", "integrationError"} < set(logged)
     assert all(value.startswith("$context.") for value in logged.values())
-    assert not any("identity" in value or "claims" in value or "userAgent" in value for value in logged.values())
-    for name in ("GetVisits", "GetPage", "IngestFile"):
+    forbidden = ("identity", "claims", "userAgent", "querystring", "header")
+    assert not [value for value in logged.values() for word in forbidden if word in value]
+    # Who has a key is told by the key's name.
+    assert "$context.authorizer.reader" == logged["reader"]
+    for name in ("GetVisits", "GetPage", "AuthorizeReader", "IngestFile"):
         assert {"Mode": "Active"} == dev.resource(f"{name}LambdaFunction")["TracingConfig"]
 
 
@@ -532,6 +543,11 @@ JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example/", "jwtAudience": "vi
         (
             JWT,
             {"AuthorizationType": "JWT", "AuthorizerId": {"Ref": "HttpApiAuthorizerJwt"}},
+            "private, max-age=60",
+        ),
+        (
+            {"auth": "key"},
+            {"AuthorizationType": "CUSTOM", "AuthorizerId": {"Ref": "HttpApiAuthorizerKey"}},
             "private, max-age=60",
         ),
     ],
@@ -560,11 +576,57 @@ def test_tokens_are_of_the_issuer_and_for_the_audience_that_params_name(package:
 
 
 @pytest.mark.parametrize(
+    ("params", "source"),
+    [({}, "$request.header.Authorization"), ({"keyIn": "query"}, "$request.querystring.key")],
+)
+def test_a_key_is_looked_for_in_one_place_and_checked_by_the_authorizer(
+    package: Packager, params: dict[str, str], source: str
+) -> None:
+    """API Gateway keeps its answer, but not so long that a revoked key is let in after five minutes."""
+    packaged = package("dev", auth="key", **params)
+    authorizer, function = (
+        packaged.resource(f"{name}") for name in ("HttpApiAuthorizerKey", "AuthorizeReaderLambdaFunction")
+    )
+
+    assert [source] == authorizer["IdentitySource"]
+    assert ("REQUEST", "2.0", True) == tuple(
+        authorizer[name] for name in ("AuthorizerType", "AuthorizerPayloadFormatVersion", "EnableSimpleResponses")
+    )
+    assert {"Fn::GetAtt": ["AuthorizeReaderLambdaFunction", "Arn"]} in authorizer["AuthorizerUri"]["Fn::Join"][1]
+    # A look into the table, the longest run, and then the cache.
+    assert 300 == authorizer["AuthorizerResultTtlInSeconds"] + function["Timeout"]
+    permission = packaged.resource("KeyLambdaAuthorizerPermissionHttpApi")
+    assert {"Ref": "HttpApi"} in permission["SourceArn"]["Fn::Join"][1]
+
+
+def test_the_authorizer_runs_as_designed(package: Packager) -> None:
+    """In every stage, so that one can come to demand keys; its role looks keys up and writes a log."""
+    function = package("dev").resource("AuthorizeReaderLambdaFunction")
+
+    assert "authorizer.authorize_reader" == function["Handler"]
+    assert "python3.13" == function["Runtime"]
+    assert ["arm64"] == function["Architectures"]
+    assert {"Fn::GetAtt": ["AuthorizeReaderRole", "Arn"]} == function["Role"]
+    assert "JSON" == function["LoggingConfig"]["LogFormat"]
+    assert {"KEYS_TABLE": "visit-keys-dev"} == function["Environment"]["Variables"]
+    assert [
+        {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": {"Fn::GetAtt": ["KeysTable", "Arn"]}},
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::GetAtt": ["AuthorizeReaderLogGroup", "Arn"]},
+        },
+        TRACING,
+    ] == statements_of(package("dev").resource("AuthorizeReaderRole"))
+
+
+@pytest.mark.parametrize(
     ("params", "blamed"),
     [
         ({"auth": "jtw"}, "custom.authorization"),
         ({"auth": "jwt", "jwtIssuer": "https://issuer.example/"}, "authorizers.jwt.audience"),
         ({"auth": "jwt", "jwtAudience": "visits"}, "authorizers.jwt.issuerUrl"),
+        ({"auth": "key", "keyIn": "cookie"}, "authorizers.key.identitySource"),
     ],
 )
 def test_a_param_that_is_mistyped_or_missing_leaves_no_stage_open(
@@ -587,16 +649,16 @@ def test_every_function_has_a_role_of_its_own(package: Packager) -> None:
         if resource["Type"] == "AWS::Lambda::Function"
     ]
 
-    assert ["GetPageRole", "GetVisitsRole", "IngestFileRole"] == sorted(roles)
+    assert ["AuthorizeReaderRole", "GetPageRole", "GetVisitsRole", "IngestFileRole"] == sorted(roles)
 
 
-@pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable"])
+@pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable", "KeysTable"])
 def test_the_tables_are_those_that_the_command_line_creates(
-    package: Packager, moto: str, table: VisitsTable, files: FilesTable, logical_id: str
+    package: Packager, moto: str, table: VisitsTable, files: FilesTable, keys: KeysTable, logical_id: str
 ) -> None:
-    """`visits create-table` and the stack agree on keys and capacity."""
+    """The tables of `visits create-table`, and of the tests, have the keys and the capacity of the stack's."""
     declared = package("dev").resource(logical_id)
-    name = {"VisitsTable": table, "FilesTable": files}[logical_id].name
+    name = {"VisitsTable": table, "FilesTable": files, "KeysTable": keys}[logical_id].name
     created = boto3_at(moto).describe_table(TableName=name)["Table"]
 
     assert declared["AttributeDefinitions"] == created["AttributeDefinitions"]

@@ -20,6 +20,7 @@ import click
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from command_line import Ended, ended, refused
 from databases import MOTO, ScriptedDynamoDB, aws_error, counts_of, every_receipt
 
 from converter import Converter, Source
@@ -43,35 +44,6 @@ HEADER = "EventId,EventDay,EventCount\n"
 def stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table in memory is that of the stage `test`."""
     monkeypatch.setenv("VISITS_STAGE", "test")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command that failed ended."""
-
-    code: object
-    out: list[str]
-    err: list[str]
-
-
-def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
-    """Run a command that fails; the last line it says is the error."""
-    with pytest.raises(SystemExit) as raised:
-        cli.main(arguments)
-    code, (out, err) = raised.value.code, capsys.readouterr()
-    if isinstance(code, str):
-        # What Python does with sys.exit("…"), outside of pytest.
-        code, err = 1, f"{err}{code}\n"
-    assert err.endswith("\n")
-    assert err.splitlines()[-1].startswith("error: ")
-    return Ended(code, out.splitlines(), err.splitlines())
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
-    """Run a command that fails; return its exit code and what it says, which is one line."""
-    failed = ended(capsys, *arguments)
-    assert ([], 1) == (failed.out, len(failed.err))
-    return failed.code, failed.err[0].removeprefix("error: ")
 
 
 def visit_file(folder: Path, content: str | bytes, name: str = "visits.csv") -> Path:

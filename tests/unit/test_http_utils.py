@@ -289,6 +289,14 @@ def test_the_entity_tag_is_of_the_text_and_the_links() -> None:
     assert tag != header(answer(LONG, {**HEADERS, "Link": '</visits/324>; rel="self", <…>; rel="next"'}), "ETag")
 
 
+def test_a_private_answer_is_kept_for_each_reader_apart() -> None:
+    """A browser that was let see it with one key does not show it to who has another, or none."""
+    private = answer(LONG, {**HEADERS, "Cache-Control": "private, max-age=60"})
+
+    assert "Accept, Accept-Encoding" == header(answer(LONG), "Vary")
+    assert "Accept, Accept-Encoding, Authorization" == header(private, "Vary")
+
+
 @pytest.mark.parametrize("known", ["{weak}", "{strong}", '"a", {weak}', '"a,b" ,{strong}, W/"c"', "*", " * "])
 def test_what_the_client_has_is_304(known: str) -> None:
     """Compared weakly (RFC 9110, 13.1.2), and answered with what a 200 would have told a cache."""
