@@ -6,18 +6,17 @@ import json
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 from cloud import PLAIN_HTTP, Api
+from gateway import Gateway, in_front_of
 from settings import STAGE
 from stack import subscribe
 
@@ -40,54 +39,6 @@ def but_ok(findings: Sequence[Finding]) -> set[str]:
     """Return what is not ok, as `FAILED Inbox: versioning`; there has to be something that is."""
     assert any(finding.verdict is Verdict.OK for finding in findings)
     return {f"{finding.verdict} {finding.what}" for finding in findings if finding.verdict is not Verdict.OK}
-
-
-@dataclass
-class Gateway:
-    """A stage's API as API Gateway would have it, and the methods that it was asked with."""
-
-    url: str
-    methods: set[str]
-
-
-@contextmanager
-def in_front_of(api: Api) -> Iterator[Gateway]:
-    """Answer preflights, which MiniStack does not, and pass everything else on."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            gateway.methods.add(self.command)
-            headers = {name: value for name, value in self.headers.items() if name != "Host"}
-            answer = api.get(self.path, headers, self.command)
-            self.answer(answer.status, dict(answer.headers), answer.body)
-
-        do_HEAD = do_GET  # noqa: N815
-
-        def do_OPTIONS(self) -> None:
-            gateway.methods.add("OPTIONS")
-            allowed = {
-                "access-control-allow-origin": "*",
-                "access-control-allow-methods": "GET,HEAD",
-                "access-control-allow-headers": self.headers["Access-Control-Request-Headers"],
-                "access-control-max-age": "86400",
-            }
-            self.answer(204, allowed if self.headers["Origin"] else {}, b"")
-
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Keep the tests' output to the tests."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        gateway = Gateway(f"http://127.0.0.1:{server.server_port}", set())
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield gateway
-        server.shutdown()
 
 
 @dataclass(frozen=True)
@@ -168,7 +119,7 @@ def test_an_open_stage_is_asked_without_a_signature(cloud: LocalCloud, api: Api)
         findings = list(check_api(asked, stack))
 
     assert set() == but_ok(findings)
-    assert Finding(Verdict.OK, f"{SERIES}, unsigned and without a token") in findings
+    assert Finding(Verdict.OK, f"{SERIES}, unsigned and without token or key") in findings
 
 
 def test_a_stage_for_tokens_is_asked_with_one_or_not_at_all(own_cloud: LocalCloud, unused_endpoint: str) -> None:
@@ -186,22 +137,22 @@ def test_a_stage_for_tokens_is_asked_with_one_or_not_at_all(own_cloud: LocalClou
         without
     )
     assert {
-        f"{SERIES}, unsigned and without a token",
+        f"{SERIES}, unsigned and without token or key",
         f"{SERIES}, with nonsense for a token",
         f"{SERIES}, with an unsigned token",
-        f"{HEAD}, unsigned and without a token",
+        f"{HEAD}, unsigned and without token or key",
         f"{HEAD}, with nonsense for a token",
         f"{HEAD}, with an unsigned token",
         f"{SERIES}, its preflight",
         # The page has no count in it.
-        f"{SERIES}/chart, unsigned and without a token",
-        f"{HEAD}/chart, unsigned and without a token",
+        f"{SERIES}/chart, unsigned and without token or key",
+        f"{HEAD}/chart, unsigned and without token or key",
         f"{SERIES}/chart, its preflight",
         "GET /visits/all/chart?limit=1",
         "GET /no-such-route",
     } == {finding.what for finding in without if finding.verdict is Verdict.OK}
     assert Finding(Verdict.FAILED, f"{SERIES}, with authorization", "expected 200, got 401") in refused
-    assert ["ok"] == [finding.verdict for finding in of_account if finding.what.endswith(": issuer and audience")]
+    assert ["ok"] == [finding.verdict for finding in of_account if finding.what.endswith("AuthorizerJwt: settings")]
 
 
 def test_it_changes_nothing(smoked: Smoked) -> None:
@@ -374,7 +325,7 @@ BREAKS: dict[Break, set[str]] = {
     another_service_trusted: {"GetVisitsRole: who may take it on"},
     the_others_role: {"IngestFileLambdaFunction: role"},
     answers_kept_for_a_year: {"GetVisitsLambdaFunction: settings", "GET /visits/all?limit=1"},
-    open_to_everybody: {"HttpApi: routes, and who may call them", f"{SERIES}, unsigned and without a token"},
+    open_to_everybody: {"HttpApi: routes, and who may call them", f"{SERIES}, unsigned and without token or key"},
     throttled_less: {"HttpApiStage: throttling"},
     not_recoverable: {"FilesTable: point-in-time recovery"},
     protected_from_deletion: {"VisitsTable: deletion protection"},

@@ -38,6 +38,7 @@ def check_stage(
     *,
     url: str | None = None,
     token: str | None = None,
+    key: str | None = None,
 ) -> Iterator[Finding]:
     """Yield what is found of a stage; raises ClientError where there is none.
 
@@ -45,7 +46,9 @@ def check_stage(
     """
     stack = read_stack(connect, f"visits-{stage}")
     demands = stack.routes()["GET /visits/{resourceId}"]
-    api = Api(url or stack.outputs["HttpApiUrl"], stack.region, demands, credentials, token)
+    authorizers = stack.of_type("AWS::ApiGatewayV2::Authorizer")
+    in_query = any("$request.querystring.key" in each.properties["IdentitySource"] for each in authorizers)
+    api = Api(url or stack.outputs["HttpApiUrl"], stack.region, demands, credentials, token, key, in_query)
     yield from check_account(stack, connect)
     yield from check_api(api, stack)
 
@@ -65,7 +68,8 @@ def report(findings: Iterable[Finding]) -> bool:
 @click.option("--region", default=DEFAULT_REGION, envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], show_default=True)
 @click.option("--url", envvar="VISITS_URL", help="Where the API is, if not where its stack says.")
 @click.option("--token", envvar="VISITS_TOKEN", help="A JWT, where the stage demands one; better by VISITS_TOKEN.")
-def smoke(stage: str, region: str, url: str | None, token: str | None) -> None:
+@click.option("--key", envvar="VISITS_KEY", help="A reader's key, where the stage demands one; better by VISITS_KEY.")
+def smoke(stage: str, region: str, url: str | None, token: str | None, key: str | None) -> None:
     """Check a deployed stage, changing nothing: exit code 0 if all is well, 1 if not, 2 if it could not be checked."""
     session = boto3.Session(region_name=region)
 
@@ -77,7 +81,7 @@ def smoke(stage: str, region: str, url: str | None, token: str | None) -> None:
         credentials = session.get_credentials()
         if not credentials:
             raise NoCredentialsError
-        well = report(check_stage(stage, connect, credentials.get_frozen_credentials(), url=url, token=token))
+        well = report(check_stage(stage, connect, credentials.get_frozen_credentials(), url=url, token=token, key=key))
     except (BotoCoreError, ClientError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

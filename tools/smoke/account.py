@@ -36,10 +36,9 @@ def _api(connect: Connect, declared: Resource) -> Iterator[Finding]:
 def _authorizer(connect: Connect, declared: Resource) -> Iterator[Finding]:
     properties = declared.properties
     pages = connect("apigatewayv2").get_paginator("get_authorizers").paginate(ApiId=properties["ApiId"])
-    tokens = {each["Name"]: each.get("JwtConfiguration") for page in pages for each in page["Items"]}
-    yield expect(
-        f"{declared.logical_id}: issuer and audience", properties["JwtConfiguration"], tokens.get(properties["Name"])
-    )
+    actual = {each["Name"]: each for page in pages for each in page["Items"]}.get(properties["Name"], {})
+    expected = {name: value for name, value in properties.items() if name != "ApiId"}
+    yield _declared(f"{declared.logical_id}: settings", expected, actual)
 
 
 def _stage(connect: Connect, declared: Resource) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from keys import make_key
 from tools.smoke.findings import Finding, attempt, expect, require
 from tools.smoke.http import Api
 from tools.smoke.stack import Stack
@@ -35,12 +36,18 @@ def check_api(api: Api, stack: Stack) -> Iterator[Finding]:
 
 def _who_may_not_ask(api: Api, stack: Stack) -> Iterator[Finding]:
     for key, path, demanded in _routes(stack):
-        status = {"NONE": 200, "AWS_IAM": 403, "JWT": 401}[demanded]
-        yield expect(f"{key}, unsigned and without a token", status, api.ask(path, method=_method(key)).status_code)
+        status = {"NONE": 200, "AWS_IAM": 403, "JWT": 401, "CUSTOM": 401}[demanded]
+        yield expect(
+            f"{key}, unsigned and without token or key", status, api.ask(path, method=_method(key)).status_code
+        )
         if demanded == "JWT":
             for what, token in (("nonsense for a token", "nonsense"), ("an unsigned token", _unsigned_token(stack))):
                 answer = api.ask(path, {"Authorization": f"Bearer {token}"}, method=_method(key))
                 yield expect(f"{key}, with {what}", 401, answer.status_code)
+        if demanded == "CUSTOM":
+            for what, wrong in (("nonsense for a key", "nonsense"), ("an unknown key", make_key())):
+                answer = api.ask_with_key(path, wrong, method=_method(key))
+                yield expect(f"{key}, with {what}", 403, answer.status_code)
 
 
 def _who_may_ask(api: Api, stack: Stack) -> Iterator[Finding]:
@@ -83,7 +90,8 @@ def _series(api: Api, stack: Stack) -> Iterator[Finding]:
         },
     )
     vary = _names(answer.headers.get("Vary", "")) - {"origin"}
-    yield expect(f"GET {SERIES}: Vary", {"accept", "accept-encoding"}, vary)
+    private = {"authorization"} if api.demands != "NONE" else set()
+    yield expect(f"GET {SERIES}: Vary", {"accept", "accept-encoding"} | private, vary)
     tag = answer.headers.get("ETag", "")
     yield require(f"GET {SERIES}: ETag", "a weak one", tag or None, met=bool(re.fullmatch(r'W/"[0-9a-f]+"', tag)))
     again = api.ask_with_authorization(SERIES, {"If-None-Match": tag})

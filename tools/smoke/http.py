@@ -22,7 +22,7 @@ TIMEOUT_S = 35
 
 @dataclass(frozen=True)
 class Api:
-    """A deployed API, and what a caller has to show: credentials where it demands a signature, or a token.
+    """A deployed API, and what a caller has to show: credentials where it demands a signature, a token, or a key.
 
     Both ways raise botocore's HTTPClientError where there is no answer; redirects are not followed.
     """
@@ -30,9 +30,11 @@ class Api:
     url: str
     region: str
     demands: str
-    """NONE, AWS_IAM or JWT."""
+    """NONE, AWS_IAM, JWT or, for a key, CUSTOM."""
     credentials: ReadOnlyCredentials
     token: str | None = None
+    key: str | None = None
+    keys_in_query: bool = False
 
     def ask(self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> AWSResponse:
         """Return the answer to a request that shows nothing."""
@@ -49,7 +51,23 @@ class Api:
             if not self.token:
                 raise Skip("the stage demands a JWT, and there is none in VISITS_TOKEN")
             request.headers["Authorization"] = f"Bearer {self.token}"
+        elif self.demands == "CUSTOM":
+            if not self.key:
+                raise Skip("the stage demands a key, and there is none in VISITS_KEY")
+            self._show_key(request, self.key)
         return self._send(request)
+
+    def ask_with_key(self, path: str, key: str, *, method: str = "GET") -> AWSResponse:
+        """Return the answer to a request that shows this key where the API looks for one."""
+        request = self._request(method, path, None)
+        self._show_key(request, key)
+        return self._send(request)
+
+    def _show_key(self, request: AWSRequest, key: str) -> None:
+        if self.keys_in_query:
+            request.params = {"key": key}
+        else:
+            request.headers["Authorization"] = f"Bearer {key}"
 
     def _request(self, method: str, path: str, headers: Mapping[str, str] | None) -> AWSRequest:
         return AWSRequest(method, f"{self.url.rstrip('/')}{path}", headers=dict(headers or {}))

@@ -77,7 +77,7 @@ class Stack:
                 yield Resource(self, logical_id, resource_type, self.ids[logical_id])
 
     def routes(self) -> Mapping[str, str]:
-        """Return what each route demands, NONE, AWS_IAM or JWT, by its key, like `GET /visits/{resourceId}`."""
+        """Return what each route demands, NONE, AWS_IAM, JWT or CUSTOM, by its key, like `GET /visits/{resourceId}`."""
         every = [route.properties for route in self.of_type("AWS::ApiGatewayV2::Route")]
         return {route["RouteKey"]: route.get("AuthorizationType", "NONE") for route in every}
 
