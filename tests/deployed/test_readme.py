@@ -201,7 +201,7 @@ def grafana(query: dict[str, Any], started: Started) -> list[tuple[datetime, flo
 @pytest.mark.skipif(not shutil.which("ssconvert"), reason="no spreadsheet program here (Debian's gnumeric)")
 def test_a_spreadsheet_reads_the_series_and_makes_dates_of_its_days(started: Started, tmp_path: Path) -> None:
     """Gnumeric opens the address of the recipe's formula, and calculates the other one in every row."""
-    load, date_of_b2 = re.findall(r"^(=.*)$", RECIPES, re.MULTILINE)
+    load, date_of_b2, _ = re.findall(r"^(=.*)$", RECIPES, re.MULTILINE)
     (address,) = re.findall(r'^=IMPORTDATA\("(.*)"\)$', load)
     address = address.replace("$API", started.address())
     opened, calculated = tmp_path / "opened.csv", tmp_path / "calculated.csv"
