@@ -6,13 +6,16 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from columns import COUNT
+from lines import BadFile, Limits, Stream
 from plan import MAX_CHUNK_SIZE, cut, digest
 from receipts import FenceMoved, FilesTable, Receipt
-from visit_files import BadFile, Limits, Stream, VisitFile
+from sources import NO_SETTINGS, Settings
+from visit_files import VisitFile
 
 if TYPE_CHECKING:
     from repository import VisitsTable
@@ -63,13 +66,18 @@ class Converter:
     sleep: Callable[[float], None] = time.sleep
     progress: Callable[[Receipt], None] = lambda _: None
 
-    def convert(self, source: Source, stream: Stream) -> tuple[Result, Receipt]:
+    def convert(
+        self, source: Source, stream: Stream, settings: Settings = NO_SETTINGS, delivered: datetime | None = None
+    ) -> tuple[Result, Receipt]:
         """Count a file's rows once, however often it is delivered, and return what came of it.
 
         A file is known by its name. Its content again: what is left of it is done, or nothing. Other content: refused.
+        Its source's settings and when it was delivered (now, by default) say how it is read: they are part of the plan.
         Raises DynamoDBError, RulesChanged, or what `stream` and `tell` raise: then deliver it again.
         """
-        with VisitFile(self.limits) as file:
+        # Tomorrow has begun east of UTC. A later day is a slip, and would be the newest day for years.
+        tomorrow = (delivered or datetime.now(UTC)).astimezone(UTC) + timedelta(days=1)
+        with VisitFile(settings, self.limits, last_day=int(f"{tomorrow:%Y%m%d}")) as file:
             try:
                 file.read(source.key, stream)
             except BadFile as error:
@@ -98,6 +106,7 @@ class Converter:
             *source,
             "applying",
             _now(),
+            reason=_remark(file),
             digest=digest(file.counts),
             chunk_size=self.chunk_size,
             chunks=len(chunks),
@@ -156,6 +165,15 @@ class Converter:
         if standing is None or standing.digest != receipt.digest:
             raise RulesChanged(f"the receipt of {receipt.key} was taken away or changed by hand")
         return standing
+
+
+def _remark(file: VisitFile) -> str:
+    """Return what people should know of a file that is counted: rows without a count may be a mistake."""
+    if not file.rows_without_count:
+        return ""
+    if file.rows_without_count == file.rows_applied:
+        return f"has no {COUNT}: each row was one visit"
+    return f"has {file.rows_without_count:,} rows without {COUNT}: each was one visit"
 
 
 def _now() -> str:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -17,9 +17,13 @@ from botocore.exceptions import ClientError
 
 from converter import Converter, Report, Result, Source
 from dynamodb import connect
+from lines import Limits
 from receipts import FilesTable, Receipt
 from repository import VisitsTable
-from visit_files import Limits, rejects_key
+from s3_events import Announced, announced_by
+from sources import Sources, read_sources, settings_of
+from visit_files import rejects_key
+from visits import shown
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -61,40 +65,34 @@ class Teller:
 def _summary(report: Report) -> str:
     """Return an alert's text: no value of any row, only which rules were broken where."""
     receipt, file = report
-    lines = [f"File: s3://{receipt.bucket}/{receipt.key}"]
+    lines = [f"File: s3://{receipt.bucket}/{shown(receipt.key)}"]
     if receipt.rows_read:
         counted = f"{receipt.rows_read:,} read, {receipt.rows_applied:,} applied, {receipt.rows_rejected:,} rejected"
         lines.append(f"Rows: {counted}")
     if receipt.refused:
         lines.append(f"Refused, nothing was applied: the file {receipt.reason}.")
+    elif receipt.reason:
+        lines.append(f"Note: the file {receipt.reason}.")
     if file and file.rows_rejected:
         lines += [f"- {reason}" for reason in file.reasons]
         if more := file.rows_rejected - len(file.reasons):
             lines.append(f"- and {more:,} more")
-        lines.append(f"Rejected rows: s3://{receipt.bucket}/{rejects_key(receipt.key)}")
+        lines.append(f"Rejected rows: s3://{receipt.bucket}/{shown(rejects_key(receipt.key))}")
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Announced:
-    """An object as S3's event announces it."""
-
-    source: Source
-    version_id: str | None
-    size: int
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Announced:
-        """Return what a record of an S3 event says."""
-        entity = record["s3"]["object"]
-        # Keys arrive as in a form: plus signs for spaces, the rest percent-encoded.
-        source = Source(record["s3"]["bucket"]["name"], unquote_plus(entity["key"]), entity["eTag"])
-        return cls(source, entity.get("versionId"), entity["size"])
+_UNREADABLE = {
+    "PreconditionFailed": "was replaced before it could be read",
+    "InvalidObjectState": "cannot be read: it is in the storage class of an archive; deliver it in STANDARD",
+    "InvalidRequest": "cannot be read: it is encrypted with a key of its sender (SSE-C); deliver it without",
+}
+"""Errors of S3 that come again however often the object is read. AccessDenied is none: it may be our own mistake."""
+_OTHER_KEY = "cannot be read: it is encrypted with a KMS key of its sender; deliver it without"
 
 
-def ingest(announced: Announced, s3: S3Client, converter: Converter) -> tuple[Result, Receipt]:
+def ingest(announced: Announced, s3: S3Client, converter: Converter, sources: Sources) -> tuple[Result, Receipt]:
     """Count the announced content of a file, and no other, once; return what came of it."""
-    source = announced.source
+    source = Source(announced.bucket, announced.key, announced.etag)
     if len(source.key.encode()) > MAX_KEY_BYTES:
         return converter.refuse(source, f"has a name of more than {MAX_KEY_BYTES:,} bytes")
     if announced.size > converter.limits.max_bytes:
@@ -105,12 +103,22 @@ def ingest(announced: Announced, s3: S3Client, converter: Converter) -> tuple[Re
     try:
         answer = s3.get_object(**request)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "PreconditionFailed":
-            return converter.refuse(source, "was replaced before it could be read")
-        raise
+        reason = _why_unreadable(error)
+        if not reason:
+            raise
+        return converter.refuse(source, reason)
     # Not `with answer["Body"]`: what that gives checks neither length nor checksum.
     with closing(answer["Body"]) as body:
-        return converter.convert(source, body)
+        # Its time, not ours: read again on another day, it must come to the same plan.
+        return converter.convert(source, body, settings_of(source.key, sources), answer["LastModified"])
+
+
+def _why_unreadable(error: ClientError) -> str | None:
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    # This service uses no KMS key for files, so a refusal to decrypt is never for want of a permission of ours.
+    if code.startswith("KMS.") or (code == "AccessDenied" and "kms:Decrypt" in message):
+        return _OTHER_KEY
+    return _UNREADABLE.get(code)
 
 
 logger = Logger(service="file-converter")
@@ -123,6 +131,7 @@ class Environment:
 
     s3: S3Client
     converter: Converter
+    sources: Sources
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Environment:
@@ -137,11 +146,13 @@ class Environment:
             max_uncompressed_bytes=int(environment["MAX_UNCOMPRESSED_BYTES"]),
             max_line_bytes=int(environment["MAX_LINE_BYTES"]),
             max_pairs=int(environment["MAX_PAIRS"]),
+            max_rejected_bytes=int(environment["MAX_REJECTED_BYTES"]),
         )
         teller = Teller(s3, sns, environment["ALERTS_TOPIC_ARN"], environment["STAGE"])
         files = FilesTable(dynamodb, environment["FILES_TABLE"])
         visits = VisitsTable(dynamodb, environment["VISITS_TABLE"])
-        return cls(s3, Converter(files, visits, teller.tell, limits))
+        sources = read_sources(Path(__file__).with_name(environment["SOURCES_FILE"]))
+        return cls(s3, Converter(files, visits, teller.tell, limits), sources)
 
 
 ENVIRONMENT = Environment.read(os.environ)
@@ -150,12 +161,15 @@ metrics.set_default_dimensions(stage=os.environ["STAGE"])
 
 @logger.inject_lambda_context
 def ingest_file(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 - the logger reads the context
-    """Count the file that S3 announces, once. Raises whatever keeps it from that: Lambda delivers the event again."""
-    for record in event["Records"]:
-        announced = Announced.of(record)
-        if announced.source.key.endswith("/") and announced.size == 0:
-            continue  # A folder, made by hand in the console.
-        result, receipt = ingest(announced, ENVIRONMENT.s3, ENVIRONMENT.converter)
+    """Count the file that S3 announces, once. Raises whatever keeps it from that: Lambda delivers the event again.
+
+    Raises NotAnS3Event as well: the event then waits in the queue of those that failed, where it can be looked at.
+    """
+    for announced in announced_by(event):
+        if announced.size == 0:
+            logger.info("empty object passed over", extra={"key": announced.key})  # a folder, or a mark of its sender's
+            continue
+        result, receipt = ingest(announced, ENVIRONMENT.s3, ENVIRONMENT.converter, ENVIRONMENT.sources)
         _count(result, receipt)
         logger.info(f"file {result.value}", extra={"file": receipt._asdict()})
 

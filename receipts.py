@@ -27,7 +27,7 @@ class Receipt(NamedTuple):
     began_at: str
     ended_at: str = ""
     reason: str = ""
-    """Why it was refused."""
+    """Why it was refused, or a remark on how it was counted."""
     digest: str = ""
     """SHA-256 of the plan, see plan.py."""
     chunk_size: int = 0

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
 ALL_EVENTS = "all"
 """The reserved event: for each day, the sum over all events."""
 
-MAX_EVENT_ID_LENGTH = 2048
-"""Characters; DynamoDB's limit for a partition key, in bytes."""
+MAX_EVENT_ID_LENGTH = 100
+"""Digits. DynamoDB takes 2,048, of which an answer of 10,000 rows would be larger than Lambda may send."""
 
 MAX_COUNT = 10**12
 """Of one row or correction. DynamoDB keeps sums exact to 38 digits, JavaScript reads them exactly to 2**53."""
@@ -21,7 +21,6 @@ _SHOWN_CHARACTERS = 40
 
 # Compiled when first used: a cold start need not wait for those that its request has no use for.
 _DAY = r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})"
-_DATE_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]|[0-9]{8}T"
 _WHOLE_NUMBER = r"[+-]?0{0,99}[0-9]{1,13}"
 
 
@@ -84,22 +83,6 @@ def parse_day(text: str) -> int:
     raise InvalidValue(text, "is not a calendar date (YYYYMMDD)")
 
 
-def parse_day_or_time(text: str) -> int:
-    """Return the day as a number, of a day as `parse_day` reads it or of an ISO 8601 date-time.
-
-    A date-time is taken as its UTC day, and as UTC where it names no offset. Raises InvalidValue.
-    """
-    if not re.match(_DATE_TIME, text):
-        return parse_day(text)
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo:
-            moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidValue(text, "is not a date-time (ISO 8601)") from None
-    return moment.year * 10_000 + moment.month * 100 + moment.day
-
-
 def parse_count(text: str, minimum: int = 0) -> int:
     """Return a whole number from `minimum` to MAX_COUNT; else raise InvalidValue."""
     return parse_whole_number(text, minimum, MAX_COUNT)
@@ -137,6 +120,17 @@ def to_csv(event_id: str, rows: Mapping[int, int | float | None]) -> str:
     """Return a series, days with their visits, as CSV with a header, one row a line."""
     lines = (f"{event_id},{day:08},{'' if visits is None else visits}\n" for day, visits in rows.items())
     return "".join([f"{CSV_HEADER}\n", *lines])
+
+
+def shown(text: str) -> str:
+    """Return `text` as it can be shown in a terminal, a log or a mail: characters that cannot be seen are escaped.
+
+    Control characters would move a cursor, a line end would begin a line that somebody else wrote, and marks of
+    direction turn what stands around them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _is_digits(text: str) -> bool:

@@ -23,5 +23,7 @@ ENVIRONMENT = {
     "MAX_UNCOMPRESSED_BYTES": "10000000",
     "MAX_LINE_BYTES": "1000",
     "MAX_PAIRS": "1000",
+    "MAX_REJECTED_BYTES": "2000000",
+    "SOURCES_FILE": "sources.toml",
 }
 """What Lambda gives to the functions."""

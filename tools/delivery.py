@@ -16,10 +16,11 @@ import click
 from botocore.config import Config
 
 from converter import Converter, Report, Result, Source
+from lines import Limits
 from tools.stage import Stage, on_stage, on_tables
 from tools.tables import every_receipt
 from tools.terminal import progress_bar
-from visit_files import Limits, rejects_key
+from visit_files import rejects_key
 
 if TYPE_CHECKING:
     from receipts import Receipt

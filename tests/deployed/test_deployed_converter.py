@@ -18,10 +18,10 @@ from stack import HEADER, Stack, subscribe, wait_for
 
 from converter import Converter, Result, Source
 from dynamodb import Client
+from lines import Limits
 from plan import cut
 from receipts import FilesTable
 from repository import VisitsTable
-from visit_files import Limits
 
 
 @pytest.fixture(scope="module")

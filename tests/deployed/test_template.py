@@ -243,6 +243,8 @@ def test_the_converter_runs_as_designed(package: Packager) -> None:
         "MAX_UNCOMPRESSED_BYTES": str(1024**3),
         "MAX_LINE_BYTES": str(64 * 1024),
         "MAX_PAIRS": "100000",
+        "MAX_REJECTED_BYTES": str(64 * 1024**2),
+        "SOURCES_FILE": "sources.toml",
     } == converter["Environment"]["Variables"]
 
 
@@ -460,7 +462,27 @@ def test_the_third_party_may_put_files_under_incoming(
         "Action": "s3:PutObject",
         "Resource": {"Fn::Sub": "${Inbox.Arn}/incoming/*"},
     } == statement(packaged, "InboxPolicy", 0)
-    assert 2 == len(packaged.resource("InboxPolicy")["PolicyDocument"]["Statement"])
+    assert 5 == len(packaged.resource("InboxPolicy")["PolicyDocument"]["Statement"])
+
+
+@pytest.mark.parametrize(
+    ("number", "header", "only"),
+    [
+        (2, "s3:x-amz-server-side-encryption", "AES256"),
+        (3, "s3:x-amz-server-side-encryption-customer-algorithm", None),
+        (4, "s3:x-amz-storage-class", "STANDARD"),
+    ],
+)
+def test_what_the_function_could_not_read_is_not_delivered(
+    package: Packager, number: int, header: str, only: str | None
+) -> None:
+    """A request without the header passes, as `Null` and the other condition must both hold for it to be denied."""
+    found = statement(package("dev"), "InboxPolicy", number)
+
+    assert ("Deny", "*", "s3:PutObject", {"Fn::Sub": "${Inbox.Arn}/incoming/*"}) == tuple(
+        found[name] for name in ("Effect", "Principal", "Action", "Resource")
+    )
+    assert {"Null": {header: False}} | ({"StringNotEquals": {header: only}} if only else {}) == found["Condition"]
 
 
 def test_only_the_accounts_alarms_are_let_in_to_the_topic(package: Packager) -> None:

@@ -25,12 +25,12 @@ from databases import MOTO, ScriptedDynamoDB, aws_error, counts_of, every_receip
 
 from converter import Converter, Source
 from dynamodb import Unavailable
+from lines import Limits
 from plan import digest
 from receipts import FilesTable, Receipt
 from repository import VisitsTable
 from tools import cli, delivery
 from tools.local_cloud import REGION
-from visit_files import Limits
 from visits import DayCount
 
 if TYPE_CHECKING:
@@ -210,11 +210,10 @@ def test_load_again_repeats_that_rows_were_rejected(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "has no header with a column EventId"),
-        (b"324,20171001,3\n", "has no header with a column EventId"),
+        (b"", "is empty"),
         (HEADER.encode(), "has no row"),
         (HEADER.encode() + b"324,20171399,3\n", "has not one good row"),
-        (HEADER.encode() + b"324,20171001,3\n324,20171001,\xff\n", "is not UTF-8: invalid start byte, line 3"),
+        (HEADER.encode() + b'324,20171001,3\n324,20171001,3,"\n', "has a quoted field that does not end, line 3"),
     ],
 )
 def test_load_counts_nothing_of_a_refused_file(

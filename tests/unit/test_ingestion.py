@@ -8,10 +8,11 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import quote_plus
 
 import boto3
@@ -20,19 +21,25 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from botocore.response import StreamingBody
 from databases import MOTO, counts_of, every_receipt
+from reading import new_file
 from settings import STAGE
 
 import ingestion
-from converter import Source
+from columns import Names
+from converter import Report
 from dynamodb import DynamoDBError
+from lines import BadFile
 from plan import digest
 from receipts import FilesTable, Receipt
 from repository import VisitsTable
+from s3_events import Announced, NotAnS3Event
+from sources import Settings
 from tools import local_cloud
 from visits import ALL_EVENTS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 BUCKET = "visits-inbox-test"
@@ -43,6 +50,10 @@ BAD = f"{HEADER}324,20171001,3\nanna@example.com,20171001,1\n324,20179999,1\n324
 """One good row and three bad ones."""
 
 NO_ID = "is not a number (ASCII digits)"
+NO_HEADER = (
+    "has a header which has no EventId and no EventDay; there is 'no file of visits'; "
+    "the `columns` of a source say what other names mean"
+)
 
 type Event = dict[str, list[dict[str, Any]]]
 
@@ -149,6 +160,7 @@ class Intervention:
     """What GetObject answers instead, and how often it was asked."""
 
     error_code: str = ""
+    error_message: str = "as told"
     bytes_sent: int | None = None
     calls: int = 0
 
@@ -160,7 +172,7 @@ class Intervention:
         class Http:
             status_code = 400
 
-        error = {"Code": self.error_code, "Message": "as told"}
+        error = {"Code": self.error_code, "Message": self.error_message}
         return Http(), {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}}
 
     def after_call(self, parsed: dict[str, Any], **_: object) -> None:
@@ -406,7 +418,7 @@ def test_after_ten_reasons_an_alert_says_how_many_more(inbox: Inbox, deliver: Ca
     assert [
         f"File: s3://{BUCKET}/{KEY}",
         "Rows: 1,114 read, 3 applied, 1,111 rejected",
-        *(f"- line {line}: has 1 fields, the header has 3" for line in range(5, 15)),
+        *(f"- line {line}: has 1 field, the header has 3" for line in range(5, 15)),
         "- and 1,101 more",
         f"Rejected rows: s3://{BUCKET}/rejected/{KEY}.jsonl",
     ] == message.split("\n")
@@ -417,14 +429,14 @@ def test_after_ten_reasons_an_alert_says_how_many_more(inbox: Inbox, deliver: Ca
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "has no header with a column EventId"),
+        ("\n", "is empty"),
         (HEADER, "has no row"),
-        ("324,20171001,3\n", "has no header with a column EventId"),
-        (GOOD.encode("utf-16"), "is not UTF-8: invalid start byte, line 1"),
+        ("no file of visits\n", NO_HEADER),
         (f"{GOOD}{'x' * 1001}\n", "has a line of more than 1,000 bytes, line 5"),
-        (gzip.compress(GOOD.encode(), mtime=0), "is not UTF-8: invalid start byte, line 1"),
+        (f'{GOOD}1,20171001,"{"x\n" * 600}"\n', "has a row of more than 1,000 bytes, line 5"),
+        (gzip.compress(GOOD.encode())[:-1], "is not a whole gzip file"),
     ],
-    ids=["empty", "header only", "no header", "utf-16", "long line", "gzip without its name"],
+    ids=["empty", "header only", "no header", "long line", "long row", "gzip cut off"],
 )
 def test_a_file_that_cannot_be_trusted_is_refused_with_an_alert(
     inbox: Inbox,
@@ -555,7 +567,7 @@ def test_bad_content_under_a_known_name_leaves_its_receipt(
 
     assert GOOD_SUMS == sums(table)
     assert before == receipt_of(files)
-    assert [refusal(KEY, "has no header with a column EventId")] == inbox.alerts()
+    assert [refusal(KEY, NO_HEADER)] == inbox.alerts()
 
 
 def test_the_same_content_under_another_name_counts_again(
@@ -583,7 +595,7 @@ def test_a_refused_name_may_be_delivered_again(
         receipt_of(files).etag,
         receipt_of(files).reason,
     )
-    assert [refusal(KEY, "has no header with a column EventId")] == inbox.alerts()
+    assert [refusal(KEY, NO_HEADER)] == inbox.alerts()
     assert [counted(FilesIngested=1, RowsRead=3, RowsRejected=0, VisitsCounted=8)] == metric_values(output)
 
 
@@ -722,13 +734,17 @@ def test_a_file_with_the_name_of_a_folder_is_a_file(
     assert GOOD_SUMS == sums(table)
 
 
-def test_folders_are_no_files(inbox: Inbox, files: FilesTable, deliver: Callable[[Event], Output]) -> None:
-    """The console makes one as an empty object."""
-    output = deliver(inbox.drop("", "incoming/from partner/"))
+@pytest.mark.parametrize("key", ["incoming/from partner/", "incoming/_SUCCESS", "incoming/x_$folder$"])
+def test_an_empty_object_is_passed_over(
+    inbox: Inbox, files: FilesTable, deliver: Callable[[Event], Output], key: str
+) -> None:
+    """The console makes one for a folder, and programs mark with one that they are done."""
+    output = deliver(inbox.drop("", key))
 
     assert [] == every_receipt(MOTO, files)
     assert [] == inbox.alerts()
-    assert "" == output.text
+    assert [("empty object passed over", key)] == [(line["message"], line["key"]) for line in output.log]
+    assert [] == output.metrics
 
 
 @pytest.mark.parametrize(
@@ -737,7 +753,7 @@ def test_folders_are_no_files(inbox: Inbox, files: FilesTable, deliver: Callable
         (GOOD, {"FilesIngested": 1, "RowsRead": 3, "RowsRejected": 0, "VisitsCounted": 8}),
         (BAD, {"FilesIngested": 1, "RowsRead": 4, "RowsRejected": 3, "VisitsCounted": 3}),
         (f"{HEADER}x,1,1\n", {"FilesRefused": 1, "RowsRead": 1, "RowsRejected": 1, "VisitsCounted": 0}),
-        ("", {"FilesRefused": 1, "RowsRead": 0, "RowsRejected": 0, "VisitsCounted": 0}),
+        ("\n", {"FilesRefused": 1, "RowsRead": 0, "RowsRejected": 0, "VisitsCounted": 0}),
     ],
     ids=["good", "bad rows", "no good row", "empty"],
 )
@@ -788,7 +804,7 @@ def test_each_file_of_an_event_has_its_own_metrics_and_line(
     assert 1 == len({json.dumps(blob["_aws"]["CloudWatchMetrics"]) for blob in output.metrics})
 
 
-@pytest.mark.parametrize("code", ["AccessDenied", "SlowDown", "InternalError", "NoSuchBucket", "InvalidObjectState"])
+@pytest.mark.parametrize("code", ["AccessDenied", "SlowDown", "InternalError", "NoSuchBucket"])
 def test_any_other_error_of_s3_is_raised(
     inbox: Inbox,
     table: VisitsTable,
@@ -808,6 +824,35 @@ def test_any_other_error_of_s3_is_raised(
     deliver(event)
 
     assert GOOD_SUMS == sums(table)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "reason"),
+    [
+        ("InvalidObjectState", "", "it is in the storage class of an archive; deliver it in STANDARD"),
+        ("InvalidRequest", "", "it is encrypted with a key of its sender (SSE-C); deliver it without"),
+        ("KMS.DisabledException", "", "it is encrypted with a KMS key of its sender; deliver it without"),
+        ("AccessDenied", "to perform: kms:Decrypt", "it is encrypted with a KMS key of its sender; deliver it without"),
+    ],
+)
+def test_an_object_that_can_never_be_read_is_refused_with_the_reason(
+    inbox: Inbox,
+    table: VisitsTable,
+    deliver: Callable[[Event], Output],
+    intervention: Intervention,
+    code: str,
+    message: str,
+    reason: str,
+) -> None:
+    """Once: it would fail however often it is tried."""
+    event = inbox.drop(GOOD)
+    intervention.error_code, intervention.error_message = code, message
+
+    deliver(event)
+
+    assert 1 == intervention.calls
+    assert {} == sums(table)
+    assert [refusal(KEY, f"cannot be read: {reason}")] == inbox.alerts()
 
 
 @pytest.mark.usefixtures("table")
@@ -897,10 +942,104 @@ def test_bytes_that_s3_did_not_mean_are_never_counted(
 ) -> None:
     """Neither a connection that breaks off nor content that is not what its checksum says."""
     data = GOOD.encode()
-    s3 = broken_s3(data[: len(data) - missing_bytes], {"Content-Length": str(len(data)), **headers})
-    announced = ingestion.Announced(Source(BUCKET, KEY, etag_of(data)), None, len(data))
+    always = {"Content-Length": str(len(data)), "Last-Modified": "Wed, 25 Nov 2026 12:00:00 GMT"}
+    s3 = broken_s3(data[: len(data) - missing_bytes], always | headers)
+    announced = Announced(BUCKET, KEY, etag_of(data), None, len(data))
 
     with pytest.raises((BotoCoreError, urllib3.exceptions.HTTPError)):
-        ingestion.ingest(announced, s3, ingestion.ENVIRONMENT.converter)
+        ingestion.ingest(announced, s3, ingestion.ENVIRONMENT.converter, {})
 
     assert ({}, []) == (sums(table), every_receipt(MOTO, files))
+
+
+def test_a_source_says_what_the_files_of_its_folder_look_like(
+    inbox: Inbox,
+    table: VisitsTable,
+    files: FilesTable,
+    deliver: Callable[[Event], Output],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And no others'."""
+    sources = {"bridge": Settings("bridge", Names({"EventDay": "ds", "EventCount": "y"}, "324"))}
+    monkeypatch.setattr(ingestion, "ENVIRONMENT", replace(ingestion.ENVIRONMENT, sources=sources))
+    text = "ds,y\n2017-10-01,7\n"
+
+    deliver(inbox.drop(text, "incoming/bridge/a.csv"))
+    deliver(inbox.drop(text, "incoming/bridge2/a.csv"))
+
+    assert {("324", 20171001): 7, (ALL_EVENTS, 20171001): 7} == sums(table)
+    assert "done" == receipt_of(files, "incoming/bridge/a.csv").status
+    assert "refused" == receipt_of(files, "incoming/bridge2/a.csv").status
+
+
+def test_a_file_without_counts_says_so_in_receipt_log_and_alert(
+    inbox: Inbox, files: FilesTable, deliver: Callable[[Event], Output]
+) -> None:
+    """Each row was one visit, which may be meant or a mistake."""
+    output = deliver(inbox.drop("EventId,EventDay\n324,20171001\n324,20179999\n"))
+
+    assert "has no EventCount: each row was one visit" == receipt_of(files).reason
+    assert ["has no EventCount: each row was one visit"] == [line["file"]["reason"] for line in output.log]
+    ((_, message),) = inbox.alerts()
+    assert "Note: the file has no EventCount: each row was one visit." in message.split("\n")
+
+
+def test_a_day_later_than_the_one_after_delivery_is_a_bad_row(
+    inbox: Inbox, table: VisitsTable, deliver: Callable[[Event], Output]
+) -> None:
+    """One slip of a year would be the newest day for years."""
+    today = datetime.now(UTC)
+    days = [f"{today + timedelta(days=n):%Y%m%d}" for n in (0, 1, 3)]
+
+    deliver(inbox.drop(HEADER + "".join(f"324,{day},1\n" for day in days)))
+
+    assert {int(day) for day in days[:2]} == set(counts_of(table, "324"))
+    assert "EventDay is later than" in inbox.alerts()[0][1]
+
+
+def test_a_file_with_too_many_bytes_of_bad_rows_is_refused(
+    inbox: Inbox, files: FilesTable, deliver: Callable[[Event], Output]
+) -> None:
+    """They would fill the disk; those that came before are kept."""
+    deliver(inbox.drop(GOOD + f"{'\x01' * 999}\n" * 340))
+
+    assert ("refused", "has more than 2,000,000 bytes of bad rows") == (
+        receipt_of(files).status,
+        receipt_of(files).reason,
+    )
+    assert 1_900_000 < len(inbox.text(f"rejected/{KEY}.jsonl")) <= 2_000_000
+
+
+@pytest.mark.parametrize("content", [BAD, "no file of visits"])
+def test_a_key_writes_no_lines_of_an_alert(content: str) -> None:
+    """What cannot be seen is escaped, one line a fact; moto serves no object whose key has a line end."""
+    told: list[tuple[str, str]] = []
+
+    class Topic:
+        def publish(self, *, Subject: str, Message: str, **_: str) -> None:  # noqa: N803 - as boto3 has them
+            told.append((Subject, Message))
+
+    class Bucket:
+        def put_object(self, **_: object) -> None:
+            pass
+
+    key = "incoming/a\x1b[31m\u202e.csv\nRows: 5 read, 5 applied, 0 rejected\n.csv"
+    teller = ingestion.Teller(cast("S3Client", Bucket()), cast("SNSClient", Topic()), "topic", STAGE)
+    with new_file() as file:
+        with suppress(BadFile):
+            file.read(key, io.BytesIO(content.encode()))
+        teller.tell(Report(Receipt(BUCKET, key, "etag", "refused", "now", reason="is empty", rows_read=4), file))
+
+    ((subject, message),) = told
+    lines = message.split("\n")
+    assert subject.isprintable()
+    assert all(line.isprintable() for line in lines)
+    shown = "incoming/a\\x1b[31m\\u202e.csv\\nRows: 5 read, 5 applied, 0 rejected\\n.csv"
+    assert f"File: s3://{BUCKET}/{shown}" == lines[0]
+    assert ["Rows: 4 read, 0 applied, 0 rejected", "Refused, nothing was applied: the file is empty."] == lines[1:3]
+
+
+def test_what_is_no_event_of_s3_is_told_as_such() -> None:
+    """It then waits in the queue of failed events."""
+    with pytest.raises(NotAnS3Event, match=r"^it comes from 'aws:sns'; the bucket's own notifications are"):
+        ingestion.ingest_file({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}, Context())

@@ -1,7 +1,7 @@
 """The vocabulary: ids, days, counts."""
 
 import json
-from datetime import date, datetime, timedelta
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -13,9 +13,9 @@ from visits import (
     parse_correction,
     parse_count,
     parse_day,
-    parse_day_or_time,
     parse_event_id,
     parse_series_id,
+    shown,
     to_csv,
     to_json,
 )
@@ -55,76 +55,6 @@ def test_leap_day_exists_in_leap_years_only() -> None:
         parse_day("19000229")
 
 
-@pytest.mark.parametrize("text", ["20171002", "2017-10-02"])
-def test_a_day_is_read_where_a_time_may_stand(text: str) -> None:
-    """Both forms of a day, as `parse_day` reads them."""
-    assert 20171002 == parse_day_or_time(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "day"),
-    [
-        ("2017-10-02T00:00:00", 20171002),
-        ("2017-10-02T23:59:59.999999", 20171002),
-        ("2017-10-02 12:00", 20171002),
-        ("20171002T120000Z", 20171002),
-        ("2017-10-02T23:59:59Z", 20171002),
-        ("2017-10-02T01:59:59+02:00", 20171001),
-        ("2017-10-02T02:00:00+02:00", 20171002),
-        ("2017-10-02T21:59:59-0200", 20171002),
-        ("2017-10-02T22:00:00-0200", 20171003),
-        ("2018-01-01T00:30:00+01:00", 20171231),
-        ("2017-12-31T23:30:00-01:00", 20180101),
-        ("2016-03-01T00:30:00+01:00", 20160229),
-        ("0001-01-01T01:00:00+01:00", 10101),
-        ("9999-12-31T22:59:59-01:00", 99991231),
-    ],
-)
-def test_a_time_is_taken_as_its_utc_day(text: str, day: int) -> None:
-    """Over midnight, a month's and a year's end; as UTC where no offset is named."""
-    assert day == parse_day_or_time(text)
-
-
-@given(
-    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001 - the offset is given as text
-    st.integers(-23 * 60 - 59, 23 * 60 + 59),
-)
-def test_an_offset_is_taken_off_before_the_day_is(moment: datetime, offset_minutes: int) -> None:
-    """For every moment of the calendar and every offset that ISO 8601 can write."""
-    hours, minutes = divmod(abs(offset_minutes), 60)
-    text = f"{moment.isoformat()}{'-' if offset_minutes < 0 else '+'}{hours:02}:{minutes:02}"
-    expected = moment - timedelta(minutes=offset_minutes)
-
-    assert expected.year * 10_000 + expected.month * 100 + expected.day == parse_day_or_time(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2017-10-02T", "20171002T", "2017-10-02 ", "2017-10-02Tx", "2017-13-01T00:00", "2017-02-29T00:00:00Z",
-        "2017-10-02T25:00", "2017-10-02T12:60", "2017-10-02T12:00:00+24:00", "2017-10-02T12:00\n",
-        "2017-10-02T\uff11\uff12:00", "0001-01-01T00:59:59+01:00", "9999-12-31T23:00:00-01:00", "0000-01-01T00:00",
-    ],
-)  # fmt: skip
-def test_what_is_no_time_is_refused_with_the_value_and_the_rule(text: str) -> None:
-    """A moment whose UTC day lies outside of the years 1 to 9999 as well."""
-    with pytest.raises(InvalidValue) as raised:
-        parse_day_or_time(text)
-
-    assert f"{text!r} is not a date-time (ISO 8601)" == str(raised.value)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "abc", "20171399", "2017-1002", "2017-W40-1T12:00", " 2017-10-02T12:00", "1506900000"]
-)
-def test_what_is_neither_day_nor_time_is_refused_as_a_day(text: str) -> None:
-    """Seconds since 1970 included."""
-    with pytest.raises(InvalidValue) as raised:
-        parse_day_or_time(text)
-
-    assert f"{text!r} is not a calendar date (YYYYMMDD)" == str(raised.value)
-
-
 @pytest.mark.parametrize("text", ["", "abc", "²", "٣", "-1", "3.0", " 324", "324\n", "3_2", "ALL"])
 def test_an_id_is_ascii_digits(text: str) -> None:
     """What `str.isdigit` alone or `int` would let through is refused."""
@@ -142,11 +72,11 @@ def test_all_can_be_read_but_is_no_event() -> None:
 
 
 def test_an_id_keeps_its_zeros_and_fits_a_partition_key() -> None:
-    """`007` and `7` are two events; 2,048 bytes is what DynamoDB takes."""
+    """`007` and `7` are two events; an id has at most 100 digits."""
     assert "007" == parse_event_id("007")
-    assert parse_event_id("1" * 2048) == "1" * 2048
-    with pytest.raises(InvalidValue, match=r"^'1{40}'… \(2,049 characters\) is longer than 2,048 digits$"):
-        parse_event_id("1" * 2049)
+    assert parse_event_id("1" * 100) == "1" * 100
+    with pytest.raises(InvalidValue, match=r"^'1{40}'… \(101 characters\) is longer than 100 digits$"):
+        parse_event_id("1" * 101)
 
 
 @given(st.integers(-MAX_COUNT, MAX_COUNT))
@@ -211,3 +141,21 @@ def test_no_rows_are_an_empty_array_and_a_bare_header() -> None:
     """An event nobody visited is no error."""
     assert "[]\n" == to_json("324", {})
     assert "EventId,EventDay,EventCount\n" == to_csv("324", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("incoming/Zoë Ω😀.csv", "incoming/Zoë Ω😀.csv"),
+        ("a\x1b[31mred\x1b]0;title\x07", "a\\x1b[31mred\\x1b]0;title\\x07"),
+        ("a\nRows: 5 read\r\tb", "a\\nRows: 5 read\\r\\tb"),
+        ("\x9b31m", "\\x9b31m"),
+        ("csv.\u202eexe", "csv.\\u202eexe"),
+        ("a\u2028b\u200bc\xa0d", "a\\u2028b\\u200bc\\xa0d"),
+        ("\udce9.csv", "\\udce9.csv"),
+    ],
+)
+def test_what_cannot_be_seen_is_shown_escaped(text: str, expected: str) -> None:
+    """Controls of both kinds, line ends, marks of direction, what is invisible, and what is no character."""
+    assert expected == shown(text)
+    assert shown(text).isprintable()

@@ -21,9 +21,9 @@ def ours(path: Path) -> Callable[[], int]:
     """Return what converts the file, from its bytes to the last transaction, and returns the visits counted."""
     from converter import Converter, Source
     from dynamodb import connect
+    from lines import Limits
     from receipts import FilesTable
     from repository import VisitsTable
-    from visit_files import Limits
 
     client = connect(os.environ["AWS_REGION"])
     files, visits = FilesTable(client, os.environ["FILES_TABLE"]), VisitsTable(client, os.environ["VISITS_TABLE"])
