@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from databases import client_at, counts_of, every_receipt
+from deliver import Delivery, deliver
 from stack import subscribe
 
 from receipts import FilesTable, Receipt
@@ -22,7 +19,7 @@ from tools import local_cloud, tables
 from tools.local_cloud import LocalCloud
 
 KEY = "incoming/crash.csv"
-EVENTS, DAYS = ("7001", "7002"), range(20180101, 20180101 + 31)
+EVENTS, DAYS = ("7001", "7002"), range(20180101, 20180101 + 23)
 ROWS = [f"{event},{day + 100 * month},{1 + day % 7}\n" for event in EVENTS for month in (0, 2, 4) for day in DAYS]
 FILE = "".join(["EventId,EventDay,EventCount\n", *ROWS, "7001,20181399,1\n", "7001,20180101,-1\n"])
 """Three chunks and two bad rows."""
@@ -44,7 +41,7 @@ class Site:
     """A bucket with the file in it, a topic and its subscriber; tables are made anew for each case."""
 
     cloud: LocalCloud
-    event: str
+    event: object
     topic_arn: str
     queue_url: str
 
@@ -59,7 +56,7 @@ def site(cloud: LocalCloud) -> Site:
     queue_url = subscribe(cloud, topic_arn, "crash-alerts")
     entity = {"key": KEY, "size": len(FILE), "eTag": etag}
     event = {"Records": [{"s3": {"bucket": {"name": "crash-inbox"}, "object": entity}}]}
-    return Site(cloud, json.dumps(event), topic_arn, queue_url)
+    return Site(cloud, event, topic_arn, queue_url)
 
 
 type State = tuple[dict[tuple[str, int], int | float], list[Receipt]]
@@ -76,7 +73,7 @@ class Case:
         for table in (self.visits, self.files):
             tables.create(site.cloud.client("dynamodb"), table)
 
-    def deliver(self, when: str = "never", at: int = 0) -> subprocess.CompletedProcess[str]:
+    def deliver(self, when: str = "never", at: int = 0) -> Delivery:
         """Deliver the event in a process of its own."""
         settings = {
             **self.site.cloud.settings,
@@ -85,16 +82,7 @@ class Case:
             "ALERTS_TOPIC_ARN": self.site.topic_arn,
             "MAX_LINE_BYTES": "65536",
         }
-        return subprocess.run(
-            [sys.executable, Path(__file__).with_name("deliver.py"), when, str(at)],
-            cwd=local_cloud.PROJECT,
-            env={**os.environ, **settings, "PYTHONPATH": str(local_cloud.PROJECT)},
-            input=self.site.event,
-            text=True,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
+        return deliver(self.site.event, settings, when, at)
 
     def state(self) -> State:
         """Return every count, and the receipts without their times."""
@@ -111,9 +99,7 @@ class Case:
 def undisturbed(site: Site) -> Case:
     """The same file, delivered once to a process that nothing happens to."""
     case = Case(site, "undisturbed")
-    done = case.deliver()
-    assert 0 == done.returncode, done.stderr
-    assert STEPS == json.loads(done.stdout.splitlines()[-1])["calls"]
+    assert Delivery(0, STEPS) == case.deliver()
     return case
 
 
@@ -125,7 +111,7 @@ def test_the_undisturbed_run_is_right(undisturbed: Case) -> None:
         visits for (event, _), visits in counts.items() if event != "all"
     )
     assert counts["7001", 20180101] + counts["7002", 20180101] == counts["all", 20180101]
-    assert 3 * 31 * 3 == len(counts)
+    assert 3 * 3 * len(DAYS) == len(counts)
     assert ("done", 3, 3, len(ROWS) + 2, len(ROWS), 2) == (
         receipt.status,
         receipt.chunks,
@@ -153,11 +139,9 @@ def outcomes(site: Site, undisturbed: Case) -> dict[tuple[str, int], Outcome]:  
     def outcome(point: tuple[str, int]) -> Outcome:
         when, at = point
         case = Case(site, f"{when}-{at}")
-        done = case.deliver(when, at)
-        assert (0 if when == "lost" else -signal.SIGKILL) == done.returncode, f"{point}: {done.stderr}"
+        assert (0 if when == "lost" else -signal.SIGKILL) == case.deliver(when, at).exit_code, point
         disturbed = case.state()
-        done = case.deliver()
-        assert 0 == done.returncode, f"{point}: {done.stderr}"
+        assert 0 == case.deliver().exit_code, point
         return Outcome(disturbed, case.state())
 
     with ThreadPoolExecutor(2) as pool:
