@@ -119,21 +119,25 @@ def authorized_by(cloud: LocalCloud, how: str) -> Iterator[None]:
 
 def inventory(cloud: LocalCloud) -> set[tuple[str, str]]:
     """Return kind and name of everything that a stack of ours can leave behind."""
-    client = cloud.client
+
+    def every(service: str, operation: str, member: str) -> Iterator[Any]:
+        for page in cloud.client(service).get_paginator(operation).paginate():
+            yield from page.get(member, [])
+
     return (
-        {("table", name) for name in client("dynamodb").list_tables()["TableNames"]}
-        | {("function", each["FunctionName"]) for each in client("lambda").list_functions()["Functions"]}
-        | {("role", each["RoleName"]) for each in client("iam").list_roles()["Roles"]}
-        | {("log group", each["logGroupName"]) for each in client("logs").describe_log_groups()["logGroups"]}
-        | {("api", each["ApiId"]) for each in client("apigatewayv2").get_apis()["Items"]}
-        | {("topic", each["TopicArn"]) for each in client("sns").list_topics()["Topics"]}
-        | {("queue", url) for url in client("sqs").list_queues().get("QueueUrls", [])}
-        | {("alarm", each["AlarmName"]) for each in client("cloudwatch").describe_alarms()["MetricAlarms"]}
-        | {("dashboard", each["DashboardName"]) for each in client("cloudwatch").list_dashboards()["DashboardEntries"]}
-        | {("bucket", each["Name"]) for each in client("s3").list_buckets()["Buckets"]}
+        {("table", name) for name in every("dynamodb", "list_tables", "TableNames")}
+        | {("function", each["FunctionName"]) for each in every("lambda", "list_functions", "Functions")}
+        | {("role", each["RoleName"]) for each in every("iam", "list_roles", "Roles")}
+        | {("log group", each["logGroupName"]) for each in every("logs", "describe_log_groups", "logGroups")}
+        | {("api", each["ApiId"]) for each in every("apigatewayv2", "get_apis", "Items")}
+        | {("topic", each["TopicArn"]) for each in every("sns", "list_topics", "Topics")}
+        | {("queue", url) for url in every("sqs", "list_queues", "QueueUrls")}
+        | {("alarm", each["AlarmName"]) for each in every("cloudwatch", "describe_alarms", "MetricAlarms")}
+        | {("dashboard", each["DashboardName"]) for each in every("cloudwatch", "list_dashboards", "DashboardEntries")}
+        | {("bucket", each["Name"]) for each in every("s3", "list_buckets", "Buckets")}
         | {
             ("stack", each["StackName"])
-            for each in client("cloudformation").list_stacks()["StackSummaries"]
+            for each in every("cloudformation", "list_stacks", "StackSummaries")
             if each["StackStatus"] != "DELETE_COMPLETE"
         }
     )
