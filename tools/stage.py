@@ -1,4 +1,4 @@
-"""A deployed stage as the command line knows it, and the options that say which."""
+"""The stage that a command works on: its tables, its outputs, and the options that name it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 DEFAULT_REGION = "eu-west-1"
-"""As in serverless.yml."""
+"""The region where none is given, as in serverless.yml."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage's tables, and whatever else of it a command needs."""
+    """A stage: its name and region, its tables, and the outputs of its stack."""
 
     name: str
     region: str
@@ -65,9 +65,9 @@ class Stage:
 
 
 def connect(client: DynamoDBClient) -> Client:
-    """Return a client of ours that is where boto3's is: endpoint, credentials, certificates and proxy.
+    """Return a client of ours with the endpoint, the credentials, the certificates and the proxy of boto3's.
 
-    Raises ValueError for an endpoint or proxy that cannot be one.
+    Raises ValueError for an endpoint or a proxy that is malformed.
     """
     session = boto3.DEFAULT_SESSION or boto3.Session()
     found = session.get_credentials()
@@ -85,14 +85,14 @@ def connect(client: DynamoDBClient) -> Client:
 
 
 class Parsed[T](click.ParamType[T]):
-    """A parameter read by a function that raises InvalidValue."""
+    """A parameter of the command line that is read by a function, which raises InvalidValue."""
 
     def __init__(self, name: str, parse: Callable[[str], T]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> T:
-        """Return the parsed value; click's way to refuse one is `fail`."""
+        """Return the parsed value, or fail as click does, with the reason."""
         try:
             return self._parse(value)
         except InvalidValue as error:
@@ -100,7 +100,7 @@ class Parsed[T](click.ParamType[T]):
 
 
 def on_stage(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which stage, and that stage as its first argument."""
+    """Add the options that name a stage to a command, which gets that stage as its first argument."""
 
     @click.option("--stage", default="dev", envvar="VISITS_STAGE", show_default=True, help="The stage to work on.")
     @click.option("--region", default=DEFAULT_REGION, envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], show_default=True)
@@ -117,6 +117,6 @@ def on_stage(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def on_tables(command: Callable[..., None]) -> Callable[..., None]:
-    """Do as `on_stage`, for a command that needs no more of the stage than its tables: there may be others."""
+    """Do as `on_stage`, with one more option for tables outside the stages, for a command that needs only tables."""
     option = click.option("--table", help="A table outside the stages; its receipts are in TABLE-files.")
     return option(on_stage(command))
