@@ -1,7 +1,7 @@
 'use strict';
 
 // Lambda's file system is read-only: what it imports from a package without bytecode is compiled at every cold start.
-// This packages the bytecode beside the modules. It has its source's hash in it, so it can be stale but never wrong.
+// This packages the bytecode beside the modules, valid by its source's hash: a time stamp would not outlive the package.
 
 const fs = require('fs');
 const { spawnSync } = require('child_process');
@@ -9,6 +9,8 @@ const { spawnSync } = require('child_process');
 module.exports = class Bytecode {
   constructor(serverless) {
     this.serverless = serverless;
+    // With this set, to any value, pip writes hash-checked bytecode too, for the layer.
+    process.env.SOURCE_DATE_EPOCH ??= '315532800';
     this.hooks = { 'before:package:createDeploymentArtifacts': () => this.compile() };
   }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import marshal
+import os
 import re
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,8 @@ from tools import local_cloud
 
 STAGES = ["local", "dev", "staging", "prod", "anyones-own"]
 
-MAX_PACKAGE_BYTES = 3_000_000
+MAX_PACKAGE_BYTES = 300_000
+MAX_LAYER_BYTES = 4_000_000
 
 ALARMS = {
     "AuthorizeReaderErrorsAlarm",
@@ -688,44 +691,93 @@ def test_the_tables_are_those_that_the_command_line_creates(
     assert declared["BillingMode"] == created["BillingModeSummary"]["BillingMode"]
 
 
-def test_the_package_holds_the_modules_and_what_they_import(package: Packager) -> None:
-    """Lambda's runtime has boto3; the command line stays here; it is within its budget of 3 MB."""
+def test_the_functions_package_has_no_third_party_code(package: Packager) -> None:
+    """It holds the modules with their bytecode, the page and its library, within its budget of 0.3 MB."""
     path = package("dev").folder / "visits.zip"
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if archive.getinfo(name).file_size > 1]
-    tops = {Path(name).parts[0] for name in names}
-    bytecode = {Path(name).name for name in names if name.startswith("__pycache__/")}
-
     modules = [path.stem for path in local_cloud.PROJECT.glob("*.py")]
+
     assert {
         *(f"{module}.py" for module in modules),
-        "__pycache__",
-        *("aws_lambda_powertools", "jmespath", "typing_extensions.py"),
-        *("page", "node_modules"),
-        # What comes with them: jmespath's command, and the list that they were installed from.
-        *("bin", "requirements.txt"),
-    } == {top for top in tops if not top.endswith(".dist-info")}
+        *("__pycache__", "page", "node_modules", "sources.toml"),
+    } == {Path(name).parts[0] for name in names}
     page = [file for file in (local_cloud.PROJECT / "page").iterdir() if file.suffix != ".json"]
     assert {f"page/{file.name}" for file in page} == {name for name in names if name.startswith("page/")}
     assert {f"node_modules/uplot/dist/uPlot.{kind}" for kind in ("iife.min.js", "min.css")} == {
         name for name in names if name.startswith("node_modules")
     }
-    assert {f"{module}.cpython-313.pyc" for module in modules} == bytecode
+    assert {f"__pycache__/{module}.cpython-313.pyc" for module in modules} == {
+        name for name in names if name.startswith("__pycache__/")
+    }
     assert path.stat().st_size <= MAX_PACKAGE_BYTES
 
 
-def test_the_packaged_bytecode_is_that_of_the_packaged_modules(package: Packager, tmp_path: Path) -> None:
-    """Lambda need not compile them, and what it runs is what it has the source of; tracebacks show where that lies."""
-    with zipfile.ZipFile(package("dev").folder / "visits.zip") as archive:
-        archive.extractall(tmp_path)
+def test_the_converters_sdk_is_a_layer_of_its_own(package: Packager) -> None:
+    """The layer has what requirements.txt pins, within its budget of 4 MB; only the file converter has it."""
+    packaged = package("dev")
+    path = packaged.folder / "pythonRequirements.zip"
+    with zipfile.ZipFile(path) as archive:
+        tops = {Path(name).parts[1] for name in archive.namelist() if len(Path(name).parts) > 1}
+    layered = [name for name, each in packaged.template["Resources"].items() if each["Properties"].get("Layers")]
 
-    for path in tmp_path.glob("__pycache__/*.pyc"):
+    assert {
+        *("aws_lambda_powertools", "boto3", "botocore", "dateutil", "jmespath", "s3transfer", "tzdata", "urllib3"),
+        *("six.py", "typing_extensions.py", "requirements.txt", "__pycache__"),
+    } == tops
+    assert path.stat().st_size <= MAX_LAYER_BYTES
+    assert ["IngestFileLambdaFunction"] == layered
+
+
+@pytest.mark.parametrize(("archive", "folder"), [("visits.zip", "."), ("pythonRequirements.zip", "python")])
+def test_all_packaged_bytecode_is_valid(package: Packager, tmp_path: Path, archive: str, folder: str) -> None:
+    """Bytecode is checked by its source's hash, and has it, so Lambda compiles nothing at a cold start."""
+    with zipfile.ZipFile(package("dev").folder / archive) as zipped:
+        zipped.extractall(tmp_path)
+
+    bytecode = list((tmp_path / folder).rglob("*.pyc"))
+
+    assert len(bytecode) >= len(list(local_cloud.PROJECT.glob("*.py")))
+    for path in bytecode:
         content = path.read_bytes()
-        source = (tmp_path / path.name.replace(".cpython-313.pyc", ".py")).read_bytes()
+        source = (path.parent.parent / path.name.replace(".cpython-313.pyc", ".py")).read_bytes()
         # https://docs.python.org/3/reference/import.html#pyc-invalidation: by hash, checked.
         assert (importlib.util.MAGIC_NUMBER, 0b11) == (content[:4], int.from_bytes(content[4:8], "little"))
         assert importlib.util.source_hash(source) == content[8:16]
-        assert f"/var/task/{path.name.partition('.')[0]}.py" == marshal.loads(content[16:]).co_filename  # noqa: S302
+
+
+def test_tracebacks_name_the_modules_where_lambda_has_them(package: Packager) -> None:
+    """The bytecode of the modules says that they lie in /var/task."""
+    with zipfile.ZipFile(package("dev").folder / "visits.zip") as archive:
+        content = archive.read("__pycache__/handler.cpython-313.pyc")
+
+    assert marshal.loads(content[16:]).co_filename == "/var/task/handler.py"  # noqa: S302
+
+
+def test_the_converter_uses_its_own_sdk_beside_another(package: Packager, tmp_path: Path) -> None:
+    """A botocore that the runtime has is not used, as the layer comes before it on Lambda's path."""
+    for archive in ("visits.zip", "pythonRequirements.zip"):
+        with zipfile.ZipFile(package("dev").folder / archive) as zipped:
+            zipped.extractall(tmp_path)
+    for name in ("boto3", "botocore"):
+        other = tmp_path / "runtime" / name
+        other.mkdir(parents=True)
+        (other / "__init__.py").write_text(f"raise ImportError('the {name} of the runtime was imported')")
+    found = "import ingestion, boto3, botocore; print(boto3.__version__, botocore.__version__, botocore.__file__)"
+    path = os.pathsep.join(str(tmp_path / folder) for folder in (".", "python", "runtime"))
+
+    # -S: without this environment's own packages.
+    printed = subprocess.run(
+        [sys.executable, "-S", "-c", found],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+
+    pinned = dict(re.findall(r"^(\S+)==(\S+)", (local_cloud.PROJECT / "requirements.txt").read_text(), re.MULTILINE))
+    assert [pinned["boto3"], pinned["botocore"], str(tmp_path / "python" / "botocore" / "__init__.py")] == printed
 
 
 def allowed(packaged: Package) -> Iterator[dict[str, Any]]:
