@@ -105,7 +105,7 @@ def test_a_refused_file_counts_nothing_and_a_subscriber_is_told(
     alert = alerts("incoming/no header.csv")
 
     assert f"Visits {STAGE}: a file was refused" == alert["Subject"]
-    assert "Refused, nothing was applied: the file has no header with a column EventId." in alert["Message"]
+    assert "nothing was applied: the file has a header which has no EventId and no EventDay" in alert["Message"]
     assert stack.receipt("incoming/no header.csv").refused
     assert [] == rows(api.get("/visits/8201"))
 
