@@ -116,6 +116,7 @@ smoke: install ## Check a deployed stage, changing nothing (STAGE=dev)
 
 bench: install .venv-bench/.installed ## Measure against the budgets (ARGS="--json", "--picture docs/growth.svg")
 	@.venv-bench/bin/python -m tools.benchmarks $(ARGS)
+	@.venv-bench/bin/python -m tools.benchmarks.conflicts
 
 # The local cloud's addresses have a dollar sign in them.
 load: .venv-bench/.installed ## Ask a deployed API as 10, 100, 250 users do (HOST=https://… USERS="10" LOAD_S=20)

@@ -1,4 +1,6 @@
-"""A DynamoDB of canned bytes on loopback, in a process of its own, so that its work is nobody's who is measured.
+"""A DynamoDB of canned bytes on loopback, in a process of its own, so that its work is not measured.
+
+It speaks HTTP, and on another port TLS.
 
 A Query of event "365" is answered by 365 days; of other operations it is counted how often they were called.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,6 +22,10 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+import botocore
+import trustme
 
 FIRST_DAY = date(1990, 1, 1)
 
@@ -84,13 +91,28 @@ class _Server(socketserver.ThreadingTCPServer):
     block_on_close = False
 
 
+class Stub(NamedTuple):
+    """Where the stub is."""
+
+    endpoint: str
+    tls_endpoint: str
+    ca_bundle: Path
+    """A file with the authority that its certificate is from."""
+
+
 @contextmanager
-def running() -> Iterator[str]:
-    """Run the stub in a process of its own and yield its address."""
-    process = subprocess.Popen([sys.executable, Path(__file__)], stdout=subprocess.PIPE, text=True)
+def running(folder: Path) -> Iterator[Stub]:
+    """Run the stub in a process of its own, with its certificate in a folder, and yield where it is."""
+    authority = trustme.CA()
+    certificate, ca_bundle = folder / "stub.pem", folder / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    # Beside the authorities that botocore trusts, as Lambda's system trusts as many: all are read at each cold start.
+    ca_bundle.write_bytes(Path(botocore.__file__).with_name("cacert.pem").read_bytes())
+    authority.cert_pem.write_to_path(ca_bundle, append=True)
+    process = subprocess.Popen([sys.executable, Path(__file__), certificate], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
-        yield process.stdout.readline().strip()
+        yield Stub(process.stdout.readline().strip(), process.stdout.readline().strip(), ca_bundle)
     finally:
         process.terminate()
         process.communicate()
@@ -106,6 +128,10 @@ def calls(endpoint: str) -> dict[str, int]:
 if __name__ == "__main__":
     if hasattr(os, "sched_setaffinity"):  # not on every system
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
-        server.serve_forever()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1])
+    with _Server(("127.0.0.1", 0), _Handler) as plain, _Server(("127.0.0.1", 0), _Handler) as tls:
+        tls.socket = context.wrap_socket(tls.socket, server_side=True)
+        print(f"http://127.0.0.1:{plain.server_address[1]}\nhttps://127.0.0.1:{tls.server_address[1]}", flush=True)
+        threading.Thread(target=tls.serve_forever, daemon=True).start()
+        plain.serve_forever()

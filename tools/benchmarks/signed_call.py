@@ -1,4 +1,4 @@
-"""The least that the GET can cost: one signed request over a kept connection, its JSON read, the rows' JSON written."""
+"""One request signed by botocore over a kept connection, its JSON read, the rows' JSON written; nothing else."""
 
 from __future__ import annotations
 
