@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from columns import COUNT
 from lines import BadFile, Limits, Stream
 from plan import MAX_CHUNK_SIZE, cut, digest
 from receipts import FenceMoved, FilesTable, Receipt
@@ -106,7 +105,7 @@ class Converter:
             *source,
             "applying",
             _now(),
-            reason=_remark(file),
+            reason=file.remark,
             digest=digest(file.counts),
             chunk_size=self.chunk_size,
             chunks=len(chunks),
@@ -165,15 +164,6 @@ class Converter:
         if standing is None or standing.digest != receipt.digest:
             raise RulesChanged(f"the receipt of {receipt.key} was taken away or changed by hand")
         return standing
-
-
-def _remark(file: VisitFile) -> str:
-    """Return what people should know of a file that is counted: rows without a count may be a mistake."""
-    if not file.rows_without_count:
-        return ""
-    if file.rows_without_count == file.rows_applied:
-        return f"has no {COUNT}: each row was one visit"
-    return f"has {file.rows_without_count:,} rows without {COUNT}: each was one visit"
 
 
 def _now() -> str:

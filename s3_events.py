@@ -1,10 +1,10 @@
-"""S3's events: which objects they announce, and what an event is that is none of S3's."""
+"""S3's events: which objects they announce, what an event is that is none of S3's, and the event of an object."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 _TEST_EVENT = "s3:TestEvent"
 """S3 sends one when notifications are set up; it announces nothing."""
@@ -54,3 +54,14 @@ def _announced(record: object) -> Announced:
                 # Keys arrive as in a form: plus signs for spaces, the rest percent-encoded.
                 return Announced(bucket, unquote_plus(key), etag, version_id, size)
     raise NotAnS3Event("it has a record that names no object with bucket, key, eTag and size")
+
+
+def event_of(objects: Sequence[Announced]) -> dict[str, object]:
+    """Return the event that announces these objects, as S3 would write it."""
+    records = []
+    for found in objects:
+        entity: dict[str, object] = {"key": quote_plus(found.key, safe="/"), "size": found.size, "eTag": found.etag}
+        if found.version_id is not None:
+            entity["versionId"] = found.version_id
+        records.append({"eventSource": "aws:s3", "s3": {"bucket": {"name": found.bucket}, "object": entity}})
+    return {"Records": records}

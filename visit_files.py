@@ -88,6 +88,15 @@ class VisitFile:
         """Rows that are in `counts`."""
         return self.rows_read - self.rows_rejected
 
+    @property
+    def remark(self) -> str:
+        """What people should know of a file that is counted: rows without a count may be a mistake."""
+        if not self.rows_without_count:
+            return ""
+        if self.rows_without_count == self.rows_applied:
+            return f"has no {COUNT}: each row was one visit"
+        return f"has {self.rows_without_count:,} rows without {COUNT}: each was one visit"
+
     def read(self, name: str, stream: Stream) -> None:
         """Read a file to its end: CSV with a header or JSON, in gzip, in zip, or neither.
 

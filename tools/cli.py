@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -19,11 +20,12 @@ from converter import RulesChanged
 from dynamodb import DynamoDBError, Unavailable
 from series import Interval, Rows, Selection
 from tools import delivery
+from tools.check import check
 from tools.keys import keys
 from tools.stage import Parsed, Stage, on_tables
 from tools.tables import create, every_receipt
 from tools.terminal import ASCII, BLOCKS, as_table, can_print, draw, fitting_interval, on_terminal
-from visits import parse_correction, parse_day, parse_event_id, parse_series_id, to_csv, to_json
+from visits import parse_correction, parse_day, parse_event_id, parse_series_id, shown, to_csv, to_json
 
 if TYPE_CHECKING:
     from repository import VisitsTable
@@ -39,7 +41,7 @@ def cli() -> None:
     """
 
 
-for command in (delivery.load, delivery.upload, delivery.replay, delivery.redeliver, keys):
+for command in (check, delivery.load, delivery.upload, delivery.replay, delivery.redeliver, keys):
     cli.add_command(command)
 
 
@@ -112,7 +114,7 @@ def receipts(stage: Stage, key: str | None, as_json: bool) -> None:
         raise click.ClickException(f"{stage.files.name} has no receipt of a file {key}")
     if as_json or not on_terminal():
         for receipt in found:
-            click.echo(json.dumps(receipt._asdict(), ensure_ascii=False))
+            click.echo(json.dumps(receipt._asdict()))
         return
     table = Table(title=stage.files.name)
     for column in ("File", "Status", "Begun", "Reason"):
@@ -121,9 +123,8 @@ def receipts(stage: Stage, key: str | None, as_json: bool) -> None:
         table.add_column(column, justify="right")
     for receipt in found:
         numbers = (receipt.rows_read, receipt.rows_applied, receipt.rows_rejected, receipt.visits)
-        table.add_row(
-            escape(receipt.key), receipt.status, receipt.began_at, receipt.reason, *(f"{n:,}" for n in numbers)
-        )
+        texts = (receipt.key, receipt.status, receipt.began_at, receipt.reason)
+        table.add_row(*(escape(shown(text)) for text in texts), *(f"{number:,}" for number in numbers))
     Console().print(table)
 
 
@@ -149,6 +150,9 @@ def every_row(table: VisitsTable, event_id: str, selection: Selection) -> Rows:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; whatever goes wrong is one line on stderr and an exit code other than 0."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a character that the output cannot write is no reason to fail
     try:
         cli(arguments, standalone_mode=False)
     except NoArgsIsHelpError as error:
@@ -157,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.Abort:
         sys.exit("error: interrupted")
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        click.echo(f"error: {shown(error.format_message())}", err=True)
         sys.exit(error.exit_code)
     except (DynamoDBError, RulesChanged, ClientError, BotoCoreError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {shown(str(error))}")

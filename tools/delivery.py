@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote_plus, unquote_plus
+from tempfile import NamedTemporaryFile
+from typing import IO, TYPE_CHECKING
 
 import boto3
 import click
@@ -17,10 +19,14 @@ from botocore.config import Config
 
 from converter import Converter, Report, Result, Source
 from lines import Limits
+from s3_events import Announced, NotAnS3Event, announced_by, event_of
+from sources import INCOMING, Settings
+from tools.source import of_source
 from tools.stage import Stage, on_stage, on_tables
 from tools.tables import every_receipt
-from tools.terminal import progress_bar
+from tools.terminal import FILE, progress_bar
 from visit_files import rejects_key
+from visits import shown
 
 if TYPE_CHECKING:
     from receipts import Receipt
@@ -33,19 +39,20 @@ LONGEST_RUN = Config(connect_timeout=5, read_timeout=930, retries={"total_max_at
 """A function may take 900 s, and must not be invoked again because nobody waited for it."""
 
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 @click.command()
 @click.argument("file", type=FILE)
+@of_source
 @on_tables
-def load(stage: Stage, file: Path) -> None:
+def load(stage: Stage, file: Path, settings: Settings) -> None:
     """Count a visit FILE from here, exactly once: loaded again, the same name and content count nothing."""
+    rejects = rejects_of(file)
+    if len(os.fsencode(rejects.name)) > os.pathconf(file.parent, "PC_NAME_MAX"):
+        raise click.ClickException(f"{shown(file.name)} has too long a name: that of its rejected rows would be longer")
 
     def keep_rejects(report: Report) -> None:
         if report.file and report.file.rows_rejected:
             report.file.rejects.seek(0)
-            rejects_of(file).write_bytes(report.file.rejects.read())
+            replace(rejects, report.file.rejects)
 
     with file.open("rb") as content, progress_bar(file.name) as progress:
         etag = hashlib.file_digest(content, "sha256").hexdigest()
@@ -55,20 +62,26 @@ def load(stage: Stage, file: Path) -> None:
         )
         # A name that is not UTF-8 comes with surrogates, which DynamoDB does not take.
         name = os.fsencode(file.name).decode(errors="replace")
-        result, receipt = converter.convert(Source(HERE, f"{etag}/{name}", etag), content)
-    conclude(file.name, result, receipt, str(rejects_of(file)))
+        source = Source(HERE, f"{etag}/{name}", etag)
+        before = stage.files.get(source.bucket, source.key)
+        # Begun on another day, it must come to the same plan.
+        delivered = datetime.fromisoformat(before.began_at) if before and not before.refused else datetime.now(UTC)
+        result, receipt = converter.convert(source, content, settings, delivered)
+    conclude(file.name, result, receipt, str(rejects))
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--key", help="The object's name under incoming/; the file's own unless told otherwise.")
 @click.option("--timeout", "timeout_s", default=900, show_default=True, help="Seconds to wait for the receipt.")
+@of_source
 @on_stage
-def upload(stage: Stage, file: Path, key: str | None, timeout_s: int) -> None:
-    """Drop a visit FILE into the stage's inbox and wait for its receipt."""
-    inbox, key = stage.output("InboxName"), f"incoming/{key or file.name}"
+def upload(stage: Stage, file: Path, key: str | None, timeout_s: int, settings: Settings) -> None:
+    """Drop a visit FILE into the stage's inbox, into its source's folder, and wait for its receipt."""
+    folder = f"{INCOMING}{settings.name}/" if settings.name else INCOMING
+    inbox, key = stage.output("InboxName"), f"{folder}{key or file.name}"
     if key.endswith("/"):
-        raise click.UsageError(f"--key {key.removeprefix('incoming/')} is the name of a folder")
+        raise click.UsageError(f"--key {key.removeprefix(folder)} is the name of a folder")
     before = stage.files.get(inbox, key)
     with file.open("rb") as content, progress_bar(file.name) as progress:
         if before and not before.refused:
@@ -98,26 +111,30 @@ def upload(stage: Stage, file: Path, key: str | None, timeout_s: int) -> None:
 
 
 @click.command()
+@click.option("--discard", is_flag=True, help="Take messages out that are no events of this inbox.")
 @on_stage
-def replay(stage: Stage) -> None:
+def replay(stage: Stage, *, discard: bool) -> None:
     """Feed the events that failed for good to the file converter again; what fails again stays in the queue."""
-    queue = stage.output("FailedEventsUrl")
+    queue, inbox = stage.output("FailedEventsUrl"), stage.output("InboxName")
     sqs = boto3.client("sqs", region_name=stage.region)
     convert = file_converter(stage)
     failed: list[str] = []
-    replayed = 0
+    replayed = strange = 0
     try:
         while messages := sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages"):
             for message in messages:
                 failed.append(message["ReceiptHandle"])
                 try:
-                    event = json.loads(message["Body"])["requestPayload"]
-                    keys = ", ".join(unquote_plus(record["s3"]["object"]["key"]) for record in event["Records"])
-                except (ValueError, KeyError, TypeError):
-                    click.echo(f"message {message['MessageId']} is not a failed event", err=True)
+                    objects = failed_event(message["Body"], inbox)
+                except NotAnS3Event as mistake:
+                    strange += 1
+                    click.echo(f"message {message['MessageId']} is no event of {inbox}: {mistake}", err=True)
+                    if discard:
+                        sqs.delete_message(QueueUrl=queue, ReceiptHandle=failed.pop())
                     continue
-                if error := convert(event):
-                    click.echo(f"{keys}: failed again: {error}", err=True)
+                keys = shown(", ".join(found.key for found in objects))
+                if error := convert(objects):
+                    click.echo(f"{keys}: failed again: {shown(error)}", err=True)
                     continue
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=failed.pop())
                 replayed += 1
@@ -126,9 +143,23 @@ def replay(stage: Stage) -> None:
         # Only now, whatever ended it: made visible at once, they would have come round again.
         for handle in failed:
             sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=0)
+    if strange:
+        click.echo(f"{strange:,} messages {'discarded' if discard else 'left, which `--discard` takes out'}")
     if failed:
         raise click.ClickException(f"{len(failed):,} of {len(failed) + replayed:,} events failed again")
     click.echo(f"{replayed:,} events replayed")
+
+
+def failed_event(body: str, inbox: str) -> list[Announced]:
+    """Return the objects of this inbox that a message's event announces; raise NotAnS3Event for any other message."""
+    try:
+        payload = json.loads(body)["requestPayload"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise NotAnS3Event("it is no event that a function failed at") from None
+    objects = announced_by(payload)
+    if not objects or any(found.bucket != inbox for found in objects):
+        raise NotAnS3Event("it announces no object, or one of another bucket")
+    return objects
 
 
 @click.command()
@@ -139,46 +170,47 @@ def redeliver(stage: Stage) -> None:
     For events that got lost, and after tables were restored; what is counted already is not counted again.
     """
     inbox = stage.output("InboxName")
-    closed = {
-        file.key
-        for file in every_receipt(stage.boto3, stage.files)
-        if file.bucket == inbox and (file.done or file.refused)
-    }
+    receipts = every_receipt(stage.boto3, stage.files)
+    closed = {file.key for file in receipts if file.bucket == inbox and (file.done or file.refused)}
     pages = boto3.client("s3", region_name=stage.region).get_paginator("list_object_versions")
     convert = file_converter(stage)
     delivered = failed = 0
-    for page in pages.paginate(Bucket=inbox, Prefix="incoming/"):
+    for page in pages.paginate(Bucket=inbox, Prefix=INCOMING):
         for version in page.get("Versions", []):
-            if not version["IsLatest"] or version["Key"] in closed:
+            if not version["IsLatest"] or version["Key"] in closed or not version["Size"]:
                 continue
-            # As S3 announces it.
-            entity = {
-                "key": quote_plus(version["Key"], safe="/"),
-                "size": version["Size"],
-                "eTag": version["ETag"].strip('"'),
-                "versionId": version["VersionId"],
-            }
-            error = convert({"Records": [{"s3": {"bucket": {"name": inbox}, "object": entity}}]})
-            if error:
+            found = Announced(inbox, version["Key"], version["ETag"].strip('"'), version["VersionId"], version["Size"])
+            if error := convert([found]):
                 failed += 1
-                click.echo(f"{version['Key']}: failed: {error}", err=True)
+                click.echo(f"{shown(found.key)}: failed: {shown(error)}", err=True)
             else:
                 delivered += 1
-                click.echo(f"{version['Key']}: delivered again")
+                click.echo(f"{shown(found.key)}: delivered again")
     if failed:
         raise click.ClickException(f"{failed:,} of {failed + delivered:,} files failed")
     click.echo(f"{delivered:,} files delivered again")
 
 
-def file_converter(stage: Stage) -> Callable[[object], str | None]:
-    """Return a function that feeds an event to the stage's file converter, and returns what it died of, if it did."""
+def file_converter(stage: Stage) -> Callable[[Sequence[Announced]], str | None]:
+    """Return a function that announces objects to the file converter, and returns what it died of, if it did."""
     functions = boto3.client("lambda", region_name=stage.region, config=LONGEST_RUN)
 
-    def convert(event: object) -> str | None:
-        answer = functions.invoke(FunctionName=f"visits-{stage.name}-ingestFile", Payload=json.dumps(event))
+    def convert(objects: Sequence[Announced]) -> str | None:
+        payload = json.dumps(event_of(objects))
+        answer = functions.invoke(FunctionName=f"visits-{stage.name}-ingestFile", Payload=payload)
         return str(json.load(answer["Payload"]).get("errorMessage")) if "FunctionError" in answer else None
 
     return convert
+
+
+def replace(path: Path, content: IO[bytes]) -> None:
+    """Write a file, whole or not at all: a link of this name, or an older file, is replaced and not written to."""
+    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as new:
+        try:
+            shutil.copyfileobj(content, new)
+            Path(new.name).replace(path)
+        finally:
+            Path(new.name).unlink(missing_ok=True)
 
 
 def rejects_of(file: Path) -> Path:
@@ -193,12 +225,14 @@ def rejects_in(inbox: str, key: str) -> str:
 
 def conclude(name: str, result: Result, receipt: Receipt, rejects: str) -> None:
     """Say what became of a file; raise ClickException where not all of it counts."""
+    name, rejects = shown(name), shown(rejects)
     if result is Result.REFUSED:
         raise click.ClickException(f"{name} {receipt.reason}; nothing of it is counted")
     if result is Result.ALREADY_INGESTED:
         click.echo(f"{name}: already ingested {receipt.ended_at}, nothing counted")
     else:
-        click.echo(f"{name}: {receipt.visits:,} visits in {receipt.rows_applied:,} rows")
+        remark = f"; it {receipt.reason}" if receipt.reason else ""
+        click.echo(f"{name}: {receipt.visits:,} visits in {receipt.rows_applied:,} rows{remark}")
     if receipt.rows_rejected:
         rows = f"{receipt.rows_rejected:,} of {receipt.rows_read:,} rows"
         raise click.ClickException(f"{rows} of {name} are rejected, see {rejects}")

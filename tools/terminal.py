@@ -6,17 +6,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
+import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from series import Count, Interval, Rows
+from visits import shown
 
 if TYPE_CHECKING:
     from receipts import Receipt
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+"""What a command's argument must be."""
 
 MOST_BARS = 62
 """That are taken in at a glance: two months of days, more than a year of weeks, five years of months."""
@@ -77,8 +83,17 @@ def progress_bar(name: str) -> Iterator[Callable[[Receipt], None]]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(escape(name), total=None)
+        bar = progress.add_task(escape(shown(name)), total=None)
         yield lambda receipt: progress.update(bar, completed=receipt.chunks_applied, total=receipt.chunks)
+
+
+@contextmanager
+def reading_bar(file: Path, content: BinaryIO) -> Iterator[BinaryIO]:
+    """Show, on a terminal, how much of a file is read, as what is returned is read."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        yield progress.wrap_file(content, file.stat().st_size, description=escape(shown(file.name)))
 
 
 def can_print(text: str) -> bool:

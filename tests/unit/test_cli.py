@@ -10,10 +10,9 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
 
 import boto3
 import click
@@ -29,6 +28,7 @@ from lines import Limits
 from plan import digest
 from receipts import FilesTable, Receipt
 from repository import VisitsTable
+from s3_events import Announced, event_of
 from tools import cli, delivery
 from tools.local_cloud import REGION
 from visits import DayCount
@@ -234,6 +234,90 @@ def test_load_counts_nothing_of_a_refused_file(
     assert [("refused", reason)] == [(receipt.status, receipt.reason) for receipt in every_receipt(MOTO, files)]
 
 
+@pytest.mark.usefixtures("files")
+def test_load_replaces_rejects_and_writes_through_no_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a folder that others write to, they choose where a link leads."""
+    file = visit_file(tmp_path, f"{HEADER}324,20171001,3\n324,20171399,3\n")
+    target, rejects = tmp_path / "target.txt", tmp_path / "visits.csv.rejected.jsonl"
+    target.write_text("precious")
+    rejects.symlink_to(target)
+
+    ended(capsys, "load", str(file))
+
+    assert "precious" == target.read_text()
+    assert not rejects.is_symlink()
+    assert 3 == json.loads(rejects.read_text())["line"]
+    assert {"visits.csv", "target.txt", "visits.csv.rejected.jsonl"} == {found.name for found in tmp_path.iterdir()}
+
+
+def test_load_of_a_file_whose_rejects_would_have_too_long_a_name_is_refused_at_once(
+    table: VisitsTable, files: FilesTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its good rows would never count, as its bad ones could not be kept."""
+    name = "n" * 245 + ".csv"
+    file = visit_file(tmp_path, f"{HEADER}324,20171001,3\nx,20171001,3\n", name)
+
+    assert (1, f"{name} has too long a name: that of its rejected rows would be longer") == refused(
+        capsys, "load", str(file)
+    )
+    assert ({}, []) == (counts_of(table, "324"), every_receipt(MOTO, files))
+
+
+SOURCES = '[bridge]\nevent = "3001"\ncolumns = { EventDay = "ds", EventCount = "y" }\n'
+
+
+@pytest.mark.usefixtures("files")
+def test_load_reads_a_file_as_its_source_says(
+    table: VisitsTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the file of sources that is named, or by the project's."""
+    sources = visit_file(tmp_path, SOURCES, "ours.toml")
+    file = visit_file(tmp_path, "ds,y\n2017-10-01,7\n")
+
+    cli.main(["load", str(file), "--source", "bridge", "--sources", str(sources)])
+
+    assert {20171001: 7} == counts_of(table, "3001")
+    assert "visits.csv: 7 visits in 1 rows\n" == capsys.readouterr().out
+    code, message = refused(capsys, "load", str(file), "--source", "Bridge", "--sources", str(sources))
+    assert (2, f"--source Bridge is not in {sources}, which has bridge") == (code, message)
+    assert (2, "--source bridge is not in sources.toml, which has none") == refused(
+        capsys, "load", str(file), "--source", "bridge"
+    )
+
+
+@pytest.mark.usefixtures("files")
+def test_load_says_that_each_row_was_one_visit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be meant, or a column's name be wrong."""
+    cli.main(["load", str(visit_file(tmp_path, "EventId,EventDay\n324,20171001\n"))])
+
+    assert "visits.csv: 1 visits in 1 rows; it has no EventCount: each row was one visit\n" == capsys.readouterr().out
+
+
+def test_a_load_that_was_begun_yesterday_is_read_as_it_was_then(
+    table: VisitsTable, files: FilesTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day that was too late then may not be by now, and make another plan."""
+    today = datetime.now(UTC)
+    file = visit_file(tmp_path, f"{HEADER}324,20171001,3\n324,{today:%Y%m%d},3\n")
+    etag = hashlib.sha256(file.read_bytes()).hexdigest()
+    begun = Receipt(
+        delivery.HERE,
+        f"{etag}/visits.csv",
+        etag,
+        "applying",
+        (today - timedelta(days=2)).isoformat(),
+        digest=digest({("324", 20171001): 3}),
+        chunk_size=99,
+        chunks=1,
+    )
+    files.claim(begun)
+    monkeypatch.setattr(delivery, "Converter", functools.partial(Converter, patience_s=0))
+
+    cli.main(["load", str(file)])
+
+    assert {20171001: 3} == counts_of(table, "324")
+
+
 @pytest.mark.parametrize(
     ("interruption", "said"), [(KeyboardInterrupt(), "interrupted"), (Unavailable("no answer"), "no answer")]
 )
@@ -297,7 +381,7 @@ def test_load_without_a_table_of_receipts_counts_nothing(
     code, message = refused(capsys, "load", str(visit_file(tmp_path, f"{HEADER}324,20171001,3\n")))
 
     assert 1 == code
-    assert message.startswith("PutItem on visit-files-test: ResourceNotFoundException")
+    assert message.startswith("GetItem on visit-files-test: ResourceNotFoundException")
     assert {} == counts_of(table, "all")
 
 
@@ -475,9 +559,10 @@ def stack(files: FilesTable, monkeypatch: pytest.MonkeyPatch) -> Stack:  # noqa:
         {"OutputKey": "FailedEventsUrl", "OutputValue": stack.queue_url},
     ]
     cloudformation = stub(monkeypatch, "cloudformation")
-    cloudformation.add_response(
-        "describe_stacks", {"Stacks": [{**DESCRIBED, "Outputs": outputs}]}, {"StackName": "visits-test"}
-    )
+    for _ in outputs:
+        cloudformation.add_response(
+            "describe_stacks", {"Stacks": [{**DESCRIBED, "Outputs": outputs}]}, {"StackName": "visits-test"}
+        )
     return stack
 
 
@@ -529,6 +614,20 @@ def test_upload_drops_a_file_and_waits_for_its_receipt(
     assert (f"{key}: 7 visits in 2 rows\n", "") == capsys.readouterr()
     assert content.encode() == inbox.stack.content(key)
     assert {20171001: 7} == counts_of(inbox.visits, "all")
+
+
+def test_upload_puts_a_file_into_its_sources_folder(
+    inbox: Inbox, clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There the file converter finds out what it looks like."""
+    sources = visit_file(tmp_path, SOURCES, "ours.toml")
+    clock.others = inbox.convert
+
+    file = str(visit_file(tmp_path, f"{HEADER}324,20171001,3\n"))
+
+    cli.main(["upload", file, "--source", "bridge", "--sources", str(sources), "--key", "2017/a.csv"])
+
+    assert "incoming/bridge/2017/a.csv: 3 visits in 1 rows\n" == capsys.readouterr().out
 
 
 def test_upload_waits_until_every_chunk_is_applied(
@@ -714,9 +813,9 @@ def test_a_stage_that_is_not_deployed_is_one_line(
     assert message.endswith("Stack with id visits-nowhere does not exist")
 
 
-def event(*keys: str) -> dict[str, object]:
-    """Return as much of an S3 event as matters to the command line."""
-    return {"Records": [{"s3": {"bucket": {"name": "inbox"}, "object": {"key": key}}} for key in keys]}
+def event(*keys: str, bucket: str = "inbox") -> dict[str, object]:
+    """Return S3's event of objects."""
+    return event_of([Announced(bucket, key, "abc", "v1", 7) for key in keys])
 
 
 def test_replay_feeds_every_failed_event_to_the_function(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -772,15 +871,57 @@ def test_replay_that_cannot_reach_the_function_keeps_the_event(
     assert 1 == int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
 
 
-def test_replay_leaves_what_is_no_failed_event(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    """Somebody else's message: seen again by the next replay, and by whoever looks into the queue."""
-    message_id = stack.sqs.send_message(QueueUrl=stack.queue_url, MessageBody="{}")["MessageId"]
+def strange_messages() -> list[str]:
+    """Return what may be in the queue and is no event of the inbox."""
+    payloads = [
+        {"Records": [{"s3": {"object": {"key": 5}}}]},
+        {"Records": []},
+        {"Records": [{"EventSource": "aws:sns", "Sns": {}}]},
+        {"Service": "Amazon S3", "Event": "s3:TestEvent"},
+        event("incoming/a.csv", bucket="another"),
+    ]
+    return ["{}", "[]", "7", "x", "[" * 100_000, *(json.dumps({"requestPayload": payload}) for payload in payloads)]
+
+
+def test_replay_leaves_what_is_no_event_of_the_inbox_and_goes_on(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody else's message: a line says what it is, and it stays for whoever looks into the queue."""
+    bodies = strange_messages()
+    for body in bodies:
+        stack.sqs.send_message(QueueUrl=stack.queue_url, MessageBody=body)
+    stack.fail(event("incoming/a.csv"))
+    stack.expect(event("incoming/a.csv"))
 
     failed = ended(capsys, "replay")
 
-    assert Ended(1, [], [f"message {message_id} is not a failed event", "error: 1 of 1 events failed again"]) == failed
-    messages = stack.sqs.receive_message(QueueUrl=stack.queue_url).get("Messages", [])
-    assert ["{}"] == [message["Body"] for message in messages]
+    assert len(bodies) + 1 == len(failed.err)
+    assert all(re.match(r"message \S+ is no event of inbox: it ", line) for line in failed.err[:-1])
+    assert f"error: {len(bodies)} of {len(bodies) + 1} events failed again" == failed.err[-1]
+    assert {
+        "incoming/a.csv: replayed",
+        f"{len(bodies)} messages left, which `--discard` takes out",
+    } == set(failed.out)
+    waiting = []
+    while messages := stack.sqs.receive_message(QueueUrl=stack.queue_url).get("Messages"):
+        waiting += [message["Body"] for message in messages]
+    assert sorted(bodies) == sorted(waiting)
+
+
+def test_replay_takes_out_what_is_no_event_of_the_inbox_where_it_is_told(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be there for two weeks; an event that fails again is kept."""
+    for body in strange_messages():
+        stack.sqs.send_message(QueueUrl=stack.queue_url, MessageBody=body)
+    stack.fail(event("incoming/a.csv"))
+    stack.expect(event("incoming/a.csv"), error="no table")
+
+    failed = ended(capsys, "replay", "--discard")
+
+    assert "error: 1 of 1 events failed again" == failed.err[-1]
+    assert [f"{len(strange_messages())} messages discarded"] == failed.out
+    assert [event("incoming/a.csv")] == stack.waiting
 
 
 @pytest.mark.usefixtures("stack")
@@ -794,13 +935,7 @@ def test_replay_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 def announced(stack: Stack, key: str, content: str) -> dict[str, object]:
     """Put a version of an object into the inbox; return the event that S3 sends of it."""
     put = stack.s3.put_object(Bucket=stack.inbox, Key=key, Body=content.encode())
-    entity = {
-        "key": quote_plus(key, safe="/"),
-        "size": len(content),
-        "eTag": put["ETag"].strip('"'),
-        "versionId": put["VersionId"],
-    }
-    return {"Records": [{"s3": {"bucket": {"name": stack.inbox}, "object": entity}}]}
+    return event_of([Announced(stack.inbox, key, put["ETag"].strip('"'), put["VersionId"], len(content))])
 
 
 def test_redeliver_feeds_what_no_receipt_closes(inbox: Inbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -814,6 +949,7 @@ def test_redeliver_feeds_what_no_receipt_closes(inbox: Inbox, capsys: pytest.Cap
     inbox.files.claim(Receipt("inbox", "incoming/begun.csv", "e1", "applying", "2026-11-22T10:00:00.000+00:00"))
     announced(stack, "incoming/lost & found.csv", HEADER)
     lost = announced(stack, "incoming/lost & found.csv", f"{HEADER}324,20171001,5\n")
+    announced(stack, "incoming/_SUCCESS", "")
     announced(stack, "incoming/deleted.csv", HEADER)
     stack.s3.delete_object(Bucket="inbox", Key="incoming/deleted.csv")
     announced(stack, "rejected/incoming/counted.csv.jsonl", "{}")
@@ -990,3 +1126,56 @@ def test_the_region_is_the_options_or_the_environments(
     monkeypatch.setenv(variable, "us-east-1")
     cli.main(["query", "324"])
     assert f"{HEADER}324,20171001,1\n" == capsys.readouterr().out
+
+
+HOSTILE = "incoming/a\x1b[31m\x9b\u202e\n.csv"
+HOSTILE_SHOWN = "incoming/a\\x1b[31m\\x9b\\u202e\\n.csv"
+
+
+def test_a_key_reaches_no_terminal_as_it_is(
+    files: FilesTable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A third party chooses it, and might clear the screen or turn what is written; JSON stays JSON."""
+    receipt = Receipt("inbox", HOSTILE, "e1", "refused", "2026-11-22T10:00:00.000+00:00", reason="is \x1b[2Jempty")
+    files.claim(receipt)
+
+    cli.main(["receipts"])
+    printed = capsys.readouterr().out
+    assert receipt._asdict() == json.loads(printed)
+    assert printed.strip().isascii()
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "250")
+    cli.main(["receipts"])
+    printed = capsys.readouterr().out
+    assert all(line.isprintable() for line in printed.splitlines())
+    assert HOSTILE_SHOWN in printed
+    assert "is \\x1b[2Jempty" in printed
+
+
+def test_replay_shows_keys_and_errors_escaped(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The function's error may repeat the key."""
+    stack.fail(event(HOSTILE))
+    stack.expect(event(HOSTILE), error="\x1b[2J")
+
+    failed = ended(capsys, "replay")
+
+    assert f"{HOSTILE_SHOWN}: failed again: \\x1b[2J" == failed.err[0]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+@pytest.mark.usefixtures("files")
+def test_an_output_that_lacks_a_character_is_no_reason_to_fail(
+    table: VisitsTable, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], encoding: str
+) -> None:
+    """The file is counted: a `?` stands for what cannot be written."""
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(encoding=encoding, errors="strict")
+
+    cli.main(["load", str(visit_file(tmp_path, f"{HEADER}324,20171001,3\n", "zz-smile😀.csv"))])
+
+    assert b"zz-smile?.csv: 3 visits in 1 rows\n" == capsysbinary.readouterr().out
+    assert {20171001: 3} == counts_of(table, "324")
+    cli.main(["receipts", "--json"])
+    assert capsysbinary.readouterr().out.isascii()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from s3_events import Announced, NotAnS3Event, announced_by
+from s3_events import Announced, NotAnS3Event, announced_by, event_of
 
 ENTITY = {"key": "incoming/a%2Bb+c%C3%A9.csv", "eTag": "abc", "size": 7, "versionId": "v1", "sequencer": "0055AED6"}
 
@@ -84,3 +84,10 @@ def test_what_is_no_event_of_s3_is_told_as_such(event: object, what: str) -> Non
         announced_by(event)
 
     assert what == str(raised.value)
+
+
+def test_the_event_of_objects_announces_them() -> None:
+    """With a version or without one, whatever their keys."""
+    objects = [Announced("inbox", "incoming/a+b cé%\n.csv", "abc", "v1", 7), Announced("inbox", "b", "def", None, 0)]
+
+    assert objects == announced_by(event_of(objects))
