@@ -66,6 +66,8 @@ class Request(NamedTuple):
     """By name in lower case."""
     path: str = ""
     """As the client wrote it, decoded; the name of a REST API's stage in front is included."""
+    payload: str = "2.0"
+    """The format of the event: 1.0 (REST) or 2.0 (HTTP)."""
 
 
 class Problem(Exception):
@@ -128,14 +130,17 @@ def respond(status: int, content_type: str, body: str, headers: Mapping[str, str
     }
 
 
-def represent(request: Request, content_type: str, body: str, headers: Mapping[str, str]) -> Response:
+def represent(
+    request: Request, content_type: str, body: str, headers: Mapping[str, str], *, version: str = ""
+) -> Response:
     """Return the answer to a GET: 200 with the body, gzipped where accepted and worth it, or 304 without a body.
 
-    The entity tag is made of the text and the headers. It is a weak one, as it stays the same when the text is gzipped.
+    The entity tag is made of the text, and of `version`, which is what else makes an answer another one. It is a weak
+    one, as it stays the same when the text is gzipped.
     """
     data = body.encode()
     digest = sha256(data)
-    digest.update(repr(sorted(headers.items())).encode())
+    digest.update(version.encode())
     tag = f'"{digest.hexdigest()[:24]}"'
     # A browser's own cache must not show to one reader what another was let see.
     private = headers.get("Cache-Control", "").startswith("private")
@@ -172,7 +177,7 @@ def negotiate(request: Request, offers: Mapping[str, str]) -> str:
 
 def link(request: Request, targets: Mapping[str, Mapping[str, str]]) -> str:
     """Return a `Link` header (RFC 8288) with the request's path and each of the queries, by their relation."""
-    path = quote(request.path)
+    path = quote(request.path, safe="/,")
     return ", ".join(
         f'<{path}{"?" if query else ""}{urlencode(query)}>; rel="{relation}"' for relation, query in targets.items()
     )
@@ -191,7 +196,7 @@ def read_request(event: Event) -> Request:
         resource_id = last
     headers = _headers(event)
     if "version" not in event:
-        # A REST API (payload 1.0) would pass our base64 on without decoding it. It can compress by itself.
+        # A REST API, whose events have none, would pass our base64 on without decoding it. It can compress by itself.
         headers.pop("accept-encoding", None)
     # A link to `//visits/324` would lead to a host named `visits`.
     path = f"/{parent.lstrip('/')}/{resource_id}" if parent.strip("/") else f"/{resource_id}"
@@ -199,7 +204,7 @@ def read_request(event: Event) -> Request:
         path.encode()
     except UnicodeEncodeError as error:
         raise Problem(404, "The path is not a Unicode text") from error
-    return Request(resource_id, _query(event), headers, path)
+    return Request(resource_id, _query(event), headers, path, event.get("version", "1.0"))
 
 
 def read_parameter[T](request: Request, name: str, parse: Callable[[str], T]) -> T | None:

@@ -10,13 +10,15 @@ import base64
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from http_utils import Context, Problem, Request, Response, entry_point, negotiate, represent, respond
-from query import read_format, read_selection, read_series_id
+from intervals import day_of
+from query import read_series_query
 
 CACHE_CONTROL = os.environ["CACHE_CONTROL"]
 
@@ -46,15 +48,15 @@ def get_page(request: Request, _: Context) -> Response:
     """
     document = chart()
     try:
-        read_series_id(request)
-        read_selection(request)
-        read_format(request)
+        read_series_query(request, day_of(datetime.now(UTC)))
     except Problem as problem:
         if negotiate(request, {"problem": "application/problem+json", "page": CONTENT_TYPE}) == "problem":
             raise
         headers = {**document.headers, "Cache-Control": "no-store"}
         return respond(problem.status, CONTENT_TYPE, document.html, headers)
-    return represent(request, CONTENT_TYPE, document.html, {**document.headers, "Cache-Control": CACHE_CONTROL})
+    headers = {**document.headers, "Cache-Control": CACHE_CONTROL}
+    # A browser that gets a 304 keeps the policy that it has.
+    return represent(request, CONTENT_TYPE, document.html, headers, version=headers["Content-Security-Policy"])
 
 
 @cache

@@ -1,7 +1,6 @@
 """The service's vocabulary: what an event's id, a day and a count are, and how each is read from text and written."""
 
 import re
-from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
@@ -106,20 +105,6 @@ def parse_choice(text: str, *choices: str) -> str:
         *others, last = choices
         raise InvalidValue(text, "is not " + " or ".join(filter(None, [", ".join(others), last])))
     return text
-
-
-def to_json(event_id: str, rows: Mapping[int, int | float | None]) -> str:
-    """Return a series, days with their visits, as a JSON array, one object a line."""
-    # An event's id needs no escaping (digits or `all`), and int and float print as JSON has them.
-    begin, middle, end = '{"EventCount": ', ', "EventDay": ', f', "EventId": "{event_id}"}}'
-    objects = [f"{begin}{'null' if visits is None else visits}{middle}{day}{end}" for day, visits in rows.items()]
-    return "[\n{}\n]\n".format(",\n".join(objects)) if objects else "[]\n"
-
-
-def to_csv(event_id: str, rows: Mapping[int, int | float | None]) -> str:
-    """Return a series, days with their visits, as CSV with a header, one row a line."""
-    lines = (f"{event_id},{day:08},{'' if visits is None else visits}\n" for day, visits in rows.items())
-    return "".join([f"{CSV_HEADER}\n", *lines])
 
 
 def shown(text: str) -> str:

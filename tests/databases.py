@@ -19,9 +19,10 @@ from werkzeug.serving import make_server
 from connections import Server
 from credentials import Credentials
 from dynamodb import Client
+from intervals import Count
 from receipts import FilesTable, Receipt
 from repository import VisitsTable
-from series import Count, Reading
+from series import Reading
 from tools import local_cloud, tables
 
 if TYPE_CHECKING:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,17 +16,13 @@ from rich.table import Table
 
 from converter import RulesChanged
 from dynamodb import DynamoDBError, Unavailable
-from series import Interval, Rows, Selection
-from tools import delivery
+from tools import delivery, reading
 from tools.check import check
 from tools.keys import keys
 from tools.stage import Parsed, Stage, on_tables
 from tools.tables import create, every_receipt
-from tools.terminal import ASCII, BLOCKS, as_table, can_print, draw, fitting_interval, on_terminal
-from visits import parse_correction, parse_day, parse_event_id, parse_series_id, shown, to_csv, to_json
-
-if TYPE_CHECKING:
-    from repository import VisitsTable
+from tools.terminal import on_terminal
+from visits import parse_correction, parse_day, parse_event_id, shown
 
 DAY = Parsed("day", parse_day)
 
@@ -41,7 +35,12 @@ def cli() -> None:
     """
 
 
-for command in (check, delivery.load, delivery.upload, delivery.replay, delivery.redeliver, keys):
+COMMANDS = (
+    *(reading.query, reading.events, check),
+    *(delivery.load, delivery.upload, delivery.replay, delivery.redeliver, keys),
+)
+
+for command in COMMANDS:
     cli.add_command(command)
 
 
@@ -58,49 +57,6 @@ def add(stage: Stage, event_id: str, day: int, count: int) -> None:
         reason = str(error) or "interrupted"
         raise click.ClickException(f"{reason}; added or not: query it before you repeat") from error
     click.echo(f"{stage.visits.name}: {count:+,} for event {event_id} on {day}")
-
-
-@cli.command()
-@click.argument("event_id", type=Parsed("id", parse_series_id))
-@click.option("--start", type=DAY, help="First day, YYYYMMDD or YYYY-MM-DD.")
-@click.option("--end", type=DAY, help="Last day, inclusive.")
-@click.option("--fill", is_flag=True, help="Show days without visits: 0, or nothing where no data has arrived.")
-@click.option(
-    "--interval",
-    type=click.Choice([each.value for each in Interval]),
-    help="What a row sums up; a day unless told otherwise, with --plot what fits.",
-)
-@click.option("--plot", "output", flag_value="plot", help="Draw bars; every day of the range has its place.")
-@click.option("--json", "output", flag_value="json", help="As the API answers it.")
-@click.option("--csv", "output", flag_value="csv", help="As a visit file; the default where the output is no terminal.")
-@on_tables
-def query(
-    stage: Stage,
-    event_id: str,
-    start: int | None,
-    end: int | None,
-    *,
-    fill: bool,
-    interval: str | None,
-    output: str | None,
-) -> None:
-    """Show the visits of EVENT_ID, or of `all` events together, oldest day first."""
-    if start is not None and end is not None and end < start:
-        raise click.UsageError(f"--end {end:08} is before --start {start:08}")
-    selection = Selection(start, end, fill or output == "plot", Interval(interval or "day"))
-    rows = every_row(stage.visits, event_id, selection)
-    if output == "plot":
-        if not interval and (fitting := fitting_interval(rows)) is not Interval.DAY:
-            selection = selection._replace(interval=fitting)
-            rows = every_row(stage.visits, event_id, selection)
-        blocks = BLOCKS if can_print(BLOCKS) else ASCII
-        click.echo("\n".join(draw(event_id, selection.interval, rows, shutil.get_terminal_size().columns, blocks)))
-    elif output == "json":
-        click.echo(to_json(event_id, rows), nl=False)
-    elif output == "csv" or not on_terminal():
-        click.echo(to_csv(event_id, rows), nl=False)
-    else:
-        Console().print(as_table(event_id, selection.interval, rows))
 
 
 @cli.command()
@@ -135,17 +91,6 @@ def create_table(stage: Stage) -> None:
     for table in (stage.visits, stage.files):
         created = create(stage.boto3, table)
         click.echo(f"{table.name}: {'created' if created else 'exists already'}")
-
-
-def every_row(table: VisitsTable, event_id: str, selection: Selection) -> Rows:
-    """Return the rows of every page."""
-    rows: dict[int, int | float | None] = {}
-    following: Selection | None = selection
-    while following:
-        page = following.first_page(event_id, table.pages)
-        rows |= page.rows
-        following = page.more
-    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -15,11 +15,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from series import Count, Interval, Rows
+from intervals import Interval
 from visits import shown
 
 if TYPE_CHECKING:
+    from events import EventRow
     from receipts import Receipt
+    from series import Page, Rows
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """What a command's argument must be."""
@@ -35,45 +37,77 @@ ASCII = "#"
 
 _NOT_LOADED = " not loaded "
 
-_LABELS = {Interval.DAY: "%Y-%m-%d %a", Interval.WEEK: "%Y-%m-%d", Interval.MONTH: "%Y-%m", Interval.YEAR: "%Y"}
-"""Of an interval by its first day, of a week the Monday."""
+_LABELS = {
+    Interval.DAY: "%Y-%m-%d %a",
+    Interval.WEEK: "%Y-%m-%d",
+    Interval.MONTH: "%Y-%m",
+    Interval.QUARTER: "%Y-%m",
+    Interval.YEAR: "%Y",
+}
+"""How an interval is named, by its first day; a week is named by its Monday."""
 
 
-def fitting_interval(rows: Rows) -> Interval:
+def fitting_interval(days: Collection[int]) -> Interval:
     """Return the finest interval of which MOST_BARS are enough for so many days."""
     lengths = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 30}
-    return next((each for each, length in lengths.items() if len(rows) <= MOST_BARS * length), Interval.YEAR)
+    return next((each for each, length in lengths.items() if len(days) <= MOST_BARS * length), Interval.YEAR)
 
 
-def draw(event_id: str, interval: Interval, rows: Rows, width: int, blocks: str = BLOCKS) -> Iterator[str]:
+def draw(event_ids: str, interval: Interval, page: Page, width: int, blocks: str = BLOCKS) -> Iterator[str]:
     """Yield the lines of a chart, at most `width` characters wide where numbers leave room for bars.
 
-    A row without visits has no bar; one for which no data has arrived is filled and says so, without a number.
+    A row without visits has no bar; one for which no data has arrived is filled and says so, without a number. Several
+    events have a line each, named; so has what they are compared with.
     """
-    yield f"{'All events' if event_id == 'all' else f'Event {event_id}'}, visits by {interval}"
+    yield f"{_title(event_ids)}, visits by {interval}"
     yield ""
-    known = [visits for visits in rows.values() if visits is not None]
+    columns = _columns(page)
+    known = [visits for _, rows in columns for visits in rows.values() if visits is not None]
     most = max(known, default=0)
     number_width = max((len(f"{visits:,}") for visits in known), default=0)
+    name_width = max((len(name) + 2 for name, _ in columns), default=0) if len(columns) > 1 else 0
     fill = "░" if blocks == BLOCKS else "."
-    for day, visits in rows.items():
+    for day in page.days:
         label = _label(interval, day)
-        room = max(width - len(label) - number_width - 4, len(_NOT_LOADED) + 2)
-        number, bar = ("", f"{_NOT_LOADED:{fill}^{room}}") if visits is None else (f"{visits:,}", "")
-        if visits and visits > 0:
-            bar = _bar(visits / most * room, blocks)
-        yield f"{label}  {number:>{number_width}}  {bar}".rstrip()
+        room = max(width - len(label) - name_width - number_width - 4, len(_NOT_LOADED) + 2)
+        for name, rows in columns:
+            visits = rows[day]
+            number, bar = ("", f"{_NOT_LOADED:{fill}^{room}}") if visits is None else (f"{visits:,}", "")
+            if visits and visits > 0:
+                bar = _bar(visits / most * room, blocks)
+            name = f"  {name:<{name_width - 2}}" if name_width else ""
+            yield f"{label}{name}  {number:>{number_width}}  {bar}".rstrip()
+            label = " " * len(label)
     yield ""
-    yield _sum_up(interval, rows, known)
+    if not columns:
+        yield _sum_up(interval, {})
+    for name, rows in columns:
+        yield (f"{name}: " if name_width else "") + _sum_up(interval, rows)
 
 
-def as_table(event_id: str, interval: Interval, rows: Rows) -> Table:
-    """Return a series for the terminal, with its sum below."""
-    table = Table("EventDay", title=f"Event {event_id}", show_footer=True)
-    table.columns[0].footer = f"{len(rows):,} {interval}s"
-    table.add_column("EventCount", justify="right", footer=f"{sum(visits or 0 for visits in rows.values()):,}")
-    for day, visits in rows.items():
-        table.add_row(f"{day:08}", "" if visits is None else f"{visits:,}")
+def series_table(event_ids: str, interval: Interval, page: Page) -> Table:
+    """Return series for the terminal, with their sums below."""
+    columns = _columns(page)
+    table = Table("EventDay", title=_title(event_ids), show_footer=True)
+    table.columns[0].footer = _counted(len(page.days), interval)
+    for name, rows in columns or [("EventCount", {})]:
+        footer = f"{sum(visits or 0 for visits in rows.values()):,}"
+        table.add_column(name if len(columns) > 1 else "EventCount", justify="right", footer=footer)
+    for day in page.days:
+        counts = (rows.get(day) for _, rows in columns)
+        table.add_row(f"{day:08}", *("" if visits is None else f"{visits:,}" for visits in counts))
+    return table
+
+
+def events_table(rows: Sequence[EventRow]) -> Table:
+    """Return events for the terminal, with their sum below."""
+    table = Table("EventId", show_footer=True)
+    table.columns[0].footer = f"{len(rows):,} event{'s'[: len(rows) != 1]}"
+    table.add_column("EventCount", justify="right", footer=f"{sum(row.visits for row in rows):,}")
+    table.add_column("FirstDay")
+    table.add_column("LastDay")
+    for row in rows:
+        table.add_row(row.event_id, f"{row.visits:,}", f"{row.first_day:08}", f"{row.last_day:08}")
     return table
 
 
@@ -123,10 +157,31 @@ def _bar(length: float, blocks: str) -> str:
     return blocks[-1] * whole + (blocks[part - 1] if part else "")
 
 
-def _sum_up(interval: Interval, rows: Rows, known: list[Count]) -> str:
+def _title(event_ids: str) -> str:
+    if event_ids == "all":
+        return "All events"
+    return f"Events {event_ids.replace(',', ', ')}" if "," in event_ids else f"Event {event_ids}"
+
+
+def _columns(page: Page) -> list[tuple[str, Rows]]:
+    """Return each event's rows with its name, followed by what they are compared with."""
+    columns: list[tuple[str, Rows]] = []
+    for event_id, rows in page.rows.items():
+        columns.append((event_id, rows))
+        if page.previous:
+            columns.append(("before" if len(page.rows) == 1 else f"{event_id} before", page.previous[event_id]))
+    return columns
+
+
+def _sum_up(interval: Interval, rows: Rows) -> str:
+    known = [visits for visits in rows.values() if visits is not None]
     total, missing = sum(known), len(rows) - len(known)
-    unit = "range" if interval is Interval.TOTAL else interval.value
-    words = f"{total:,} visit{'s'[: total != 1]} in {len(rows):,} {unit}{'s'[: len(rows) != 1]}"
+    words = f"{total:,} visit{'s'[: total != 1]} in {_counted(len(rows), interval)}"
     if len(known) > 1:
-        words += f", {total / len(known):,.1f} a {unit} on average"
+        words += f", {total / len(known):,.1f} a {interval} on average"
     return f"{words}; {missing:,} not loaded" if missing else words
+
+
+def _counted(count: int, interval: Interval) -> str:
+    unit = "range" if interval is Interval.TOTAL else interval.value
+    return f"{count:,} {unit}{'s'[: count != 1]}"

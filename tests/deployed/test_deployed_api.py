@@ -53,7 +53,7 @@ def problem(status: int, title: str, detail: str, parameter: str | None = None) 
         ("startDate=20171002&endDate=20171001", "endDate", "endDate 20171001 is before startDate 20171002"),
         ("limit=5&limit=5", "limit", "limit is given 2 times, where one value is allowed"),
         ("limit=10001", "limit", "limit '10001' is not a whole number from 1 to 10,000"),
-        ("interval=hour", "interval", "interval 'hour' is not day, week, month, year or total"),
+        ("interval=hour", "interval", "interval 'hour' is not day, week, month, quarter, year or total"),
         ("order=%00", "order", r"order '\x00' is not asc or desc"),
         ("fill=null", "fill", "fill 'null' is not zero"),
         ("format=xml", "format", "format 'xml' is not json or csv"),
@@ -81,7 +81,7 @@ def test_404_where_the_id_is_neither_digits_nor_all(api: Api, resource_id: str, 
     assert problem(404, "Not Found", detail, "resourceId") == answer.json()
 
 
-@pytest.mark.parametrize("path", ["/", "/visits", "/visits/", "/visits/324/", "/visits/324/days"])
+@pytest.mark.parametrize("path", ["/", "/visits/324/", "/visits/324/days"])
 def test_404_where_there_is_no_such_route(api: Api, path: str) -> None:
     """A path without a route is answered in API Gateway's own words."""
     answer = api.get(path)

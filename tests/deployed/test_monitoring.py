@@ -34,11 +34,12 @@ def alarms(package: Package) -> dict[str, dict[str, Any]]:
 def test_what_matters_is_watched(package: Packager) -> None:
     """Each alarm's metric, of what, and from which value on."""
     api = {"ApiId": {"Ref": "HttpApi"}, "Stage": "$default"}
-    get_visits, get_page, authorize_reader, ingest_file = (
+    get_visits, list_visits, get_page, authorize_reader, ingest_file = (
         {"FunctionName": {"Ref": f"{name}LambdaFunction"}}
-        for name in ("GetVisits", "GetPage", "AuthorizeReader", "IngestFile")
+        for name in ("GetVisits", "ListVisits", "GetPage", "AuthorizeReader", "IngestFile")
     )
     counts, receipts = ({"TableName": {"Ref": name}} for name in ("VisitsTable", "FilesTable"))
+    index = {**counts, "GlobalSecondaryIndexName": "EventsByDay"}
     files = {"service": "file-converter", "stage": "dev"}
     queue = {"QueueName": {"Fn::GetAtt": ["FailedEvents", "QueueName"]}}
 
@@ -47,6 +48,8 @@ def test_what_matters_is_watched(package: Packager) -> None:
         "LatencyAlarm": ("AWS/ApiGateway", "Latency", "p99", api, 2000),
         "GetVisitsErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", get_visits, 0),
         "GetVisitsThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", get_visits, 0),
+        "ListVisitsErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", list_visits, 0),
+        "ListVisitsThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", list_visits, 0),
         "GetPageErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", get_page, 0),
         "GetPageThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", get_page, 0),
         "AuthorizeReaderErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", authorize_reader, 0),
@@ -55,6 +58,8 @@ def test_what_matters_is_watched(package: Packager) -> None:
         "IngestFileThrottlesAlarm": ("AWS/Lambda", "Throttles", "Sum", ingest_file, 0),
         "CountsReadThrottlesAlarm": ("AWS/DynamoDB", "ReadThrottleEvents", "Sum", counts, 0),
         "CountsWriteThrottlesAlarm": ("AWS/DynamoDB", "WriteThrottleEvents", "Sum", counts, 0),
+        "IndexReadThrottlesAlarm": ("AWS/DynamoDB", "ReadThrottleEvents", "Sum", index, 0),
+        "IndexWriteThrottlesAlarm": ("AWS/DynamoDB", "WriteThrottleEvents", "Sum", index, 0),
         "ReceiptsThrottlesAlarm": ("AWS/DynamoDB", "WriteThrottleEvents", "Sum", receipts, 0),
         "FailedEventsAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", queue, 0),
         "UndeliveredEventsAlarm": ("AWS/Lambda", "DestinationDeliveryFailures", "Sum", ingest_file, 0),

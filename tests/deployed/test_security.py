@@ -332,6 +332,19 @@ class Roles:
         """Return whether the API answers with counts."""
         return self.api.get("/visits/9101").status == 200
 
+    def lists(self) -> bool:
+        """Return whether the API lists the events of a day that was loaded."""
+        return self.api.get("/visits?startDate=20310101&endDate=20310101").status == 200
+
+    def queries_index(self) -> bool:
+        """Return whether the list's role may query the index, by IAM's own evaluation: MiniStack asks for the table."""
+        simulated = self.iam.simulate_principal_policy(
+            PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{self.names['ListVisitsRole']}",
+            ActionNames=["dynamodb:Query"],
+            ResourceArns=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.names['VisitsTable']}/index/EventsByDay"],
+        )["EvaluationResults"]
+        return ["allowed"] == [result["EvalDecision"] for result in simulated]
+
     def authorizes(self) -> bool:
         """Return whether the authorizer lets in who has a key; in this stage, API Gateway does not ask it."""
         answer = self.stack.cloud.client("lambda").invoke(
@@ -389,6 +402,11 @@ class Roles:
         """Return what does not work of that which a role is for."""
         parts: dict[str, dict[str, Callable[[], bool]]] = {
             "GetVisitsRole": {"answers": self.answers, "logs": partial(self.logs, "GetVisits")},
+            "ListVisitsRole": {
+                "lists": self.lists,
+                "queries the index": self.queries_index,
+                "logs": partial(self.logs, "ListVisits"),
+            },
             "GetPageRole": {"logs": partial(self.logs, "GetPage")},
             "AuthorizeReaderRole": {"authorizes": self.authorizes, "logs": partial(self.logs, "AuthorizeReader")},
             "IngestFileRole": {
@@ -442,5 +460,9 @@ def test_whatever_action_is_taken_away_something_breaks(stack: Stack, api: Api, 
         "IngestFileRole s3:PutObject ${Inbox.Arn}/rejected/*": ["converts", "takes over"],
         "IngestFileRole sns:Publish AlertsTopic": ["converts", "takes over"],
         "IngestFileRole sqs:SendMessage FailedEvents": ["hands over"],
+        "ListVisitsRole dynamodb:Query ${VisitsTable.Arn}/index/EventsByDay": ["queries the index"],
+        "ListVisitsRole dynamodb:Query VisitsTable": ["lists"],
+        "ListVisitsRole logs:CreateLogStream ListVisitsLogGroup": ["logs"],
+        "ListVisitsRole logs:PutLogEvents ListVisitsLogGroup": ["logs"],
     } == breaks
     assert [] == [part for role in every_role for part in roles.broken(role)]

@@ -33,6 +33,7 @@ CREDENTIALS = ReadOnlyCredentials("test", "test", None)
 
 SERIES = "GET /visits/{resourceId}"
 HEAD = "HEAD /visits/{resourceId}"
+LIST = "GET /visits"
 
 
 def but_ok(findings: Sequence[Finding]) -> set[str]:
@@ -90,8 +91,12 @@ def recover(cloud: LocalCloud, stack: Stack, table: str, *, enabled: bool) -> No
 
 def throttle(cloud: LocalCloud, stack: Stack, rate: int) -> None:
     settings = {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": 100, "DetailedMetricsEnabled": True}
+    of_list = {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 10, "DetailedMetricsEnabled": True}
     cloud.client("apigatewayv2").update_stage(
-        ApiId=stack.ids["HttpApi"], StageName="$default", DefaultRouteSettings=settings
+        ApiId=stack.ids["HttpApi"],
+        StageName="$default",
+        DefaultRouteSettings=settings,
+        RouteSettings={"GET /visits": of_list, "HEAD /visits": of_list},
     )
 
 
@@ -100,12 +105,14 @@ def test_of_a_stage_on_the_local_cloud_it_misses_what_that_does_not_emulate(smok
     assert {
         # CloudFormation's words for these are lost there.
         "FAILED HttpApiStage: throttling",
+        "FAILED HttpApiStage: settings of single routes",
         "FAILED VisitsTable: encrypted with a key of KMS",
         "FAILED FilesTable: encrypted with a key of KMS",
         "FAILED VisitsTable: point-in-time recovery",
         "FAILED FilesTable: point-in-time recovery",
         f"FAILED {SERIES}, its preflight",
         f"FAILED {SERIES}/chart, its preflight",
+        f"FAILED {LIST}, its preflight",
         # Nobody has subscribed.
         "FAILED AlertsTopic: tells somebody",
     } == but_ok(smoked.as_deployed)
@@ -144,6 +151,15 @@ def test_a_stage_for_tokens_is_asked_with_one_or_not_at_all(own_cloud: LocalClou
         f"{HEAD}, with nonsense for a token",
         f"{HEAD}, with an unsigned token",
         f"{SERIES}, its preflight",
+        *(
+            f"{LIST}, {what}"
+            for what in ("unsigned and without a token", "with nonsense for a token", "with an unsigned token")
+        ),
+        *(
+            f"HEAD /visits, {what}"
+            for what in ("unsigned and without a token", "with nonsense for a token", "with an unsigned token")
+        ),
+        f"{LIST}, its preflight",
         # The page has no count in it.
         f"{SERIES}/chart, unsigned and without token or key",
         f"{HEAD}/chart, unsigned and without token or key",

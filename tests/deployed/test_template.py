@@ -39,9 +39,13 @@ ALARMS = {
     "GetPageThrottlesAlarm",
     "GetVisitsErrorsAlarm",
     "GetVisitsThrottlesAlarm",
+    "IndexReadThrottlesAlarm",
+    "IndexWriteThrottlesAlarm",
     "IngestFileErrorsAlarm",
     "IngestFileThrottlesAlarm",
     "LatencyAlarm",
+    "ListVisitsErrorsAlarm",
+    "ListVisitsThrottlesAlarm",
     "ReceiptsThrottlesAlarm",
     "RefusedFilesAlarm",
     "RejectedRowsAlarm",
@@ -73,9 +77,12 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
         "HttpApi": "AWS::ApiGatewayV2::Api",
         "HttpApiIntegrationGetPage": "AWS::ApiGatewayV2::Integration",
         "HttpApiIntegrationGetVisits": "AWS::ApiGatewayV2::Integration",
+        "HttpApiIntegrationListVisits": "AWS::ApiGatewayV2::Integration",
         "HttpApiLogGroup": "AWS::Logs::LogGroup",
+        "HttpApiRouteGetVisits": "AWS::ApiGatewayV2::Route",
         "HttpApiRouteGetVisitsResourceidVar": "AWS::ApiGatewayV2::Route",
         "HttpApiRouteGetVisitsResourceidVarChart": "AWS::ApiGatewayV2::Route",
+        "HttpApiRouteHeadVisits": "AWS::ApiGatewayV2::Route",
         "HttpApiRouteHeadVisitsResourceidVar": "AWS::ApiGatewayV2::Route",
         "HttpApiRouteHeadVisitsResourceidVarChart": "AWS::ApiGatewayV2::Route",
         "HttpApiStage": "AWS::ApiGatewayV2::Stage",
@@ -88,6 +95,10 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
         "IngestFileLogGroup": "AWS::Logs::LogGroup",
         "IngestFileRole": "AWS::IAM::Role",
         "KeysTable": "AWS::DynamoDB::Table",
+        "ListVisitsLambdaFunction": "AWS::Lambda::Function",
+        "ListVisitsLambdaPermissionHttpApi": "AWS::Lambda::Permission",
+        "ListVisitsLogGroup": "AWS::Logs::LogGroup",
+        "ListVisitsRole": "AWS::IAM::Role",
         "ServerlessDeploymentBucket": "AWS::S3::Bucket",
         "ServerlessDeploymentBucketPolicy": "AWS::S3::BucketPolicy",
         "VisitsTable": "AWS::DynamoDB::Table",
@@ -130,12 +141,17 @@ PROTECTED = {
     for logical_id in ("VisitsTable", "FilesTable", "KeysTable")
 }
 AUTHORIZED = {
-    "HttpApiRouteGetVisitsResourceidVar.Properties.AuthorizationType": (None, "AWS_IAM"),
-    "HttpApiRouteHeadVisitsResourceidVar.Properties.AuthorizationType": (None, "AWS_IAM"),
-    "GetVisitsLambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
-        "public, max-age=60",
-        "private, max-age=60",
-    ),
+    **{
+        f"HttpApiRoute{route}.Properties.AuthorizationType": (None, "AWS_IAM")
+        for route in ("GetVisits", "HeadVisits", "GetVisitsResourceidVar", "HeadVisitsResourceidVar")
+    },
+    **{
+        f"{function}LambdaFunction.Properties.Environment.Variables.CACHE_CONTROL": (
+            "public, max-age=60",
+            "private, max-age=60",
+        )
+        for function in ("GetVisits", "ListVisits")
+    },
 }
 LOADED = {
     "HttpApiStage.Properties.DefaultRouteSettings.ThrottlingRateLimit": (50, 500),
@@ -144,7 +160,7 @@ LOADED = {
 
 
 def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
-    groups = ("GetVisits", "GetPage", "AuthorizeReader", "IngestFile", "HttpApi")
+    groups = ("GetVisits", "ListVisits", "GetPage", "AuthorizeReader", "IngestFile", "HttpApi")
     return {f"{name}LogGroup.Properties.RetentionInDays": (before, after) for name in groups}
 
 
@@ -161,7 +177,7 @@ def logged(before: int, after: int) -> dict[str, tuple[object, object]]:
                     "public, max-age=60",
                     "public, max-age=0",
                 )
-                for name in ("GetVisits", "GetPage")
+                for name in ("GetVisits", "ListVisits", "GetPage")
             }
             | logged(14, 1),
         ),
@@ -197,14 +213,15 @@ def leaves(package: Package, stage: str) -> dict[str, object]:
     return found
 
 
-def test_the_function_runs_as_designed(package: Packager) -> None:
-    """Runtime, entry point, JSON logs, and a timeout beyond the client's own."""
-    function = package("dev").resource("GetVisitsLambdaFunction")
+@pytest.mark.parametrize(("name", "entry_point"), [("GetVisits", "get_visits"), ("ListVisits", "list_visits")])
+def test_the_function_runs_as_designed(package: Packager, name: str, entry_point: str) -> None:
+    """It has its runtime, entry point, role, JSON logs, and a timeout beyond the client's own."""
+    function = package("dev").resource(f"{name}LambdaFunction")
 
-    assert "handler.get_visits" == function["Handler"]
+    assert f"handler.{entry_point}" == function["Handler"]
     assert "python3.13" == function["Runtime"]
     assert ["arm64"] == function["Architectures"]
-    assert {"Fn::GetAtt": ["GetVisitsRole", "Arn"]} == function["Role"]
+    assert {"Fn::GetAtt": [f"{name}Role", "Arn"]} == function["Role"]
     assert "JSON" == function["LoggingConfig"]["LogFormat"]
     # Below API Gateway's 30 s, above what one call to DynamoDB can take at worst.
     assert MAX_CALL_S < function["Timeout"] < 30
@@ -358,6 +375,33 @@ def test_the_role_may_query_its_table_and_write_its_log(package: Packager) -> No
         },
         TRACING,
     ] == statements_of(package("dev").resource("GetVisitsRole"))
+
+
+def test_the_lists_role_may_query_the_counts_by_event_and_by_day(package: Packager) -> None:
+    """`all` says which days were loaded, the index which events a day has; only Lambda may take the role on."""
+    assert [
+        {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": {"Fn::GetAtt": ["VisitsTable", "Arn"]}},
+        {
+            "Effect": "Allow",
+            "Action": "dynamodb:Query",
+            "Resource": {"Fn::Sub": "${VisitsTable.Arn}/index/EventsByDay"},
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::GetAtt": ["ListVisitsLogGroup", "Arn"]},
+        },
+        TRACING,
+    ] == statements_of(package("dev").resource("ListVisitsRole"))
+
+
+def test_the_list_has_a_throttle_of_its_own(package: Packager) -> None:
+    """Its routes come before their settings, which CloudFormation does not know by itself."""
+    stage = package("dev", listRequestsPerSecond="7").template["Resources"]["HttpApiStage"]
+    settings = {"ThrottlingRateLimit": "7", "ThrottlingBurstLimit": 10, "DetailedMetricsEnabled": True}
+
+    assert {"GET /visits": settings, "HEAD /visits": settings} == stage["Properties"]["RouteSettings"]
+    assert {"HttpApiRouteGetVisits", "HttpApiRouteHeadVisits"} <= set(stage["DependsOn"])
 
 
 def test_the_pages_role_may_write_its_log(package: Packager) -> None:
@@ -546,7 +590,7 @@ def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> N
     assert not [value for value in logged.values() for word in forbidden if word in value]
     # Who has a key is told by the key's name.
     assert "$context.authorizer.reader" == logged["reader"]
-    for name in ("GetVisits", "GetPage", "AuthorizeReader", "IngestFile"):
+    for name in ("GetVisits", "ListVisits", "GetPage", "AuthorizeReader", "IngestFile"):
         assert {"Mode": "Active"} == dev.resource(f"{name}LambdaFunction")["TracingConfig"]
 
 
@@ -582,10 +626,11 @@ def test_a_param_says_who_may_read(
 ) -> None:
     """And with it, who may keep the answer."""
     packaged = package("dev", **params)
-    for method in ("Get", "Head"):
-        properties = packaged.resource(f"HttpApiRoute{method}VisitsResourceidVar")
+    for name in ("GetVisits", "HeadVisits", "GetVisitsResourceidVar", "HeadVisitsResourceidVar"):
+        properties = packaged.resource(f"HttpApiRoute{name}")
         assert route == {name: properties[name] for name in ("AuthorizationType", "AuthorizerId") if name in properties}
-    assert cached == packaged.resource("GetVisitsLambdaFunction")["Environment"]["Variables"]["CACHE_CONTROL"]
+    for name in ("GetVisits", "ListVisits"):
+        assert cached == packaged.resource(f"{name}LambdaFunction")["Environment"]["Variables"]["CACHE_CONTROL"]
     # The page has no count in it, and tells how to get them.
     assert "AuthorizationType" not in packaged.resource("HttpApiRouteGetVisitsResourceidVarChart")
     chart = packaged.resource("GetPageLambdaFunction")["Environment"]["Variables"]
@@ -674,7 +719,7 @@ def test_every_function_has_a_role_of_its_own(package: Packager) -> None:
         if resource["Type"] == "AWS::Lambda::Function"
     ]
 
-    assert ["AuthorizeReaderRole", "GetPageRole", "GetVisitsRole", "IngestFileRole"] == sorted(roles)
+    assert ["AuthorizeReaderRole", "GetPageRole", "GetVisitsRole", "IngestFileRole", "ListVisitsRole"] == sorted(roles)
 
 
 @pytest.mark.parametrize("logical_id", ["VisitsTable", "FilesTable", "KeysTable"])
@@ -689,6 +734,10 @@ def test_the_tables_are_those_that_the_command_line_creates(
     assert declared["AttributeDefinitions"] == created["AttributeDefinitions"]
     assert declared["KeySchema"] == created["KeySchema"]
     assert declared["BillingMode"] == created["BillingModeSummary"]["BillingMode"]
+    assert declared.get("GlobalSecondaryIndexes", []) == [
+        {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
+        for index in created.get("GlobalSecondaryIndexes", [])
+    ]
 
 
 def test_the_functions_package_has_no_third_party_code(package: Packager) -> None:

@@ -84,8 +84,6 @@ def test_add_counts_one_or_as_many_as_told(table: VisitsTable, capsys: pytest.Ca
             1,
             "user-visits-test: event 324 has fewer than 2 visits on 20171001; nothing was taken away",
         ),
-        (["query", "abc"], 2, "Invalid value for 'EVENT_ID': 'abc' is neither a number (ASCII digits) nor 'all'"),
-        (["query", "324", "--start", "20171002", "--end", "20171001"], 2, "--end 20171001 is before --start 20171002"),
         (
             ["query", "324", "--stage", "nowhere"],
             1,
@@ -977,109 +975,6 @@ def test_redeliver_says_what_fails_and_goes_on(stack: Stack, capsys: pytest.Capt
         ["incoming/b.csv: delivered again"],
         ["incoming/a.csv: failed: no table", "error: 1 of 2 files failed"],
     ) == ended(capsys, "redeliver")
-
-
-def test_query_prints_json_as_the_api_and_csv_as_a_visit_file(
-    book_table: VisitsTable, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """CSV is the default where nobody looks, so that the output of `query` can be loaded."""
-    book_table.add("324", 20171001, 0)
-    arguments = ["query", "324", "--start", "2017-10-02", "--end", "20171010"]
-
-    cli.main([*arguments, "--json"])
-    assert [
-        {"EventCount": 5, "EventDay": 20171002, "EventId": "324"},
-        {"EventCount": 2, "EventDay": 20171010, "EventId": "324"},
-    ] == json.loads(capsys.readouterr().out)
-
-    cli.main([*arguments, "--csv"])
-    csv = capsys.readouterr().out
-    assert f"{HEADER}324,20171002,5\n324,20171010,2\n" == csv
-
-    cli.main(arguments)
-    assert csv == capsys.readouterr().out
-
-
-def test_query_sums_up_and_shows_gaps(book_table: VisitsTable, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the API does: 0 where some event was visited, nothing where none was."""
-    book_table.add("325", 20171003, 9)
-
-    cli.main(["query", "324", "--start", "20171002", "--end", "20171004", "--fill"])
-    assert f"{HEADER}324,20171002,5\n324,20171003,0\n324,20171004,\n" == capsys.readouterr().out
-
-    cli.main(["query", "324", "--interval", "week"])
-    assert f"{HEADER}324,20170925,3\n324,20171002,5\n324,20171009,28\n324,20171016,8\n" == capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("book_table")
-def test_query_shows_more_than_one_page_of_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody pages through a file."""
-    cli.main(["query", "324", "--start", "1990-01-01", "--end", "2017-10-17", "--fill", "--json"])
-
-    rows = json.loads(capsys.readouterr().out)
-    assert (10_152, 19900101, 20171017) == (len(rows), rows[0]["EventDay"], rows[-1]["EventDay"])
-    assert 44 == sum(row["EventCount"] or 0 for row in rows)
-
-
-def test_query_draws_the_series(
-    book_table: VisitsTable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As wide as the terminal is, every day in its place; in longer intervals where days would be too many."""
-    monkeypatch.setenv("COLUMNS", "40")
-    book_table.add("325", 20171011, 1)
-
-    cli.main(["query", "324", "--start", "20171010", "--end", "20171012", "--plot"])
-    assert [
-        "Event 324, visits by day",
-        "",
-        "2017-10-10 Tue   2  ████",
-        "2017-10-11 Wed   0",
-        "2017-10-12 Thu  10  ████████████████████",
-        "",
-        "12 visits in 3 days, 4.0 a day on average",
-    ] == capsys.readouterr().out.splitlines()
-
-    cli.main(["query", "324", "--start", "20170901", "--plot"])
-    drawn = capsys.readouterr().out.splitlines()
-    assert "Event 324, visits by day" == drawn[0]
-    cli.main(["query", "324", "--start", "20160901", "--plot"])
-    drawn = capsys.readouterr().out.splitlines()
-    assert "Event 324, visits by week" == drawn[0]
-    assert "2017-10-09  28  ████████████████████████" == drawn[-4]
-    assert "44 visits in 60 weeks, 11.0 a week on average; 56 not loaded" == drawn[-1]
-    cli.main(["query", "324", "--start", "20160901", "--plot", "--interval", "month"])
-    assert "Event 324, visits by month" == capsys.readouterr().out.splitlines()[0]
-
-
-@pytest.mark.usefixtures("book_table")
-def test_query_draws_where_there_are_no_block_characters(
-    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    """In an output of whatever encoding."""
-    assert isinstance(sys.stdout, io.TextIOWrapper)
-    sys.stdout.reconfigure(encoding="ascii")
-    monkeypatch.setenv("COLUMNS", "40")
-
-    cli.main(["query", "324", "--start", "20171016", "--plot"])
-
-    assert b"2017-10-16 Mon  6  " + b"#" * 21 in capsysbinary.readouterr().out.splitlines()
-
-
-def test_query_prints_a_table_on_a_terminal(
-    book_table: VisitsTable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the sum below."""
-    book_table.add("324", 20171020, 1_000_000)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "dumb")
-
-    cli.main(["query", "324", "--start", "20171017"])
-
-    words = [line.replace("│", " ").replace("┃", " ").split() for line in capsys.readouterr().out.splitlines()]
-    assert ["EventDay", "EventCount"] in words
-    assert ["20171017", "2"] in words
-    assert ["20171020", "1,000,000"] in words
-    assert ["2", "days", "1,000,002"] in words
 
 
 def test_create_table_leaves_what_exists(

@@ -278,15 +278,17 @@ def test_a_short_body_is_compressed_only_where_it_must_be() -> None:
     assert answer(LONG[1:], accept_encoding="gzip, *;q=0")["isBase64Encoded"]
 
 
-def test_the_entity_tag_is_of_the_text_and_the_links() -> None:
-    """Weak, so that it may be the same compressed or not."""
-    tag = header(answer(LONG), "ETag")
+def test_the_entity_tag_is_of_the_text_and_what_else_makes_a_version() -> None:
+    """It is weak, so that it may be the same compressed or not; headers alone do not change it."""
+    request = Request("324", {})
+    tag = header(represent(request, "text/plain", LONG, HEADERS, version="1"), "ETag")
 
     assert tag
     assert tag.startswith('W/"')
-    assert tag == header(answer(LONG, accept_encoding="gzip"), "ETag")
-    assert tag != header(answer(LONG + "."), "ETag")
-    assert tag != header(answer(LONG, {**HEADERS, "Link": '</visits/324>; rel="self", <…>; rel="next"'}), "ETag")
+    compressed = Request("324", {}, {"accept-encoding": "gzip"})
+    assert tag == header(represent(compressed, "text/plain", LONG, {}, version="1"), "ETag")
+    assert tag != header(represent(request, "text/plain", f"{LONG}.", HEADERS, version="1"), "ETag")
+    assert tag != header(represent(request, "text/plain", LONG, HEADERS, version="2"), "ETag")
 
 
 def test_a_private_answer_is_kept_for_each_reader_apart() -> None:

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from databases import Reply, ScriptedDynamoDB, aws_error, boto3_at, cancelled, client_at, counts_of
 from samples import BOOK_324
 from settings import TABLE
 
-from dynamodb import MAX_CALL_S, DynamoDBError, Throttled, Unavailable
-from repository import BelowZero, VisitsTable
-from series import Interval, Page, Selection
+import repository
+from dynamodb import MAX_CALL_S, Client, DynamoDBError, Throttled, Unavailable
+from repository import SLOW_PAGES, BelowZero, Budget, TooMuchToRead, VisitsTable
+from series import Reading
 from visits import ALL_EVENTS
 
 
-def item(day: int, count: str) -> dict[str, object]:
-    return {"EventDay": {"N": str(day)}, "EventCount": {"N": count}}
+def item(day: int, count: str, files: str | None = None) -> dict[str, object]:
+    return {"EventDay": {"N": str(day)}, "EventCount": {"N": count}, **({"Files": {"N": files}} if files else {})}
 
 
 def page(*items: dict[str, object], last: int | None = None) -> Reply:
     """Return one page of a Query's answer; `last` is the day at which the next goes on."""
     key = {"LastEvaluatedKey": {"EventId": {"S": "324"}, "EventDay": {"N": str(last)}}} if last else {}
     return Reply(body=json.dumps({"Items": items, "Count": len(items), **key}))
-
-
-def first_page(
-    table: VisitsTable, event_id: str, selection: Selection, time_left_s: Callable[[], float] = lambda: MAX_CALL_S
-) -> Page:
-    """Return the first page of a series, read from the table."""
-    return selection.first_page(event_id, table.reader(time_left_s))
 
 
 @pytest.mark.parametrize(
@@ -67,177 +64,228 @@ def test_every_page_is_followed(scripted: ScriptedDynamoDB, scripted_table: Visi
 
 
 @pytest.mark.parametrize(
-    ("selection", "asked"),
+    ("reading", "asked"),
     [
-        (Selection(20171001, 20171031), {"Limit": 10_001}),
-        (Selection(limit=5), {"Limit": 6}),
-        (Selection(limit=5, descending=True), {"Limit": 6, "ScanIndexForward": False}),
-        (Selection(interval=Interval.WEEK, limit=2), {"Limit": 15}),
-        (Selection(interval=Interval.TOTAL), {}),
-        (Selection(20171001, interval=Interval.TOTAL, descending=True), {}),
+        (Reading(20171001, 20171031), {}),
+        (Reading(limit=6), {"Limit": 6}),
+        (Reading(descending=True, limit=6), {"Limit": 6, "ScanIndexForward": False}),
     ],
 )
-def test_a_plain_request_is_one_query_that_dynamodb_orders_and_limits(
-    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, selection: Selection, asked: dict[str, object]
+def test_a_reading_is_one_query_that_dynamodb_orders_and_limits(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, reading: Reading, asked: dict[str, object]
 ) -> None:
-    """Nothing is read that the rows, and whether there are more, do not need."""
+    """Nothing is read that was not asked for."""
     scripted.replies = [page(item(20171002, "3"))]
 
-    assert [3] == list(first_page(scripted_table, "324", selection).rows.values())
+    assert [{20171002: 3}] == list(scripted_table.pages("324", reading))
     (request,) = scripted.requests
     assert asked == {name: request[name] for name in ("Limit", "ScanIndexForward") if name in request}
 
 
 def test_the_limit_holds_over_dynamodbs_pages(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
-    """What is left of it is asked of the next; when nothing is left, no more is asked."""
+    """What is left of it is asked of the next page; when nothing is left, no more is asked."""
     scripted.replies = [
         page(item(20171001, "1"), item(20171002, "2"), last=20171002),
         page(item(20171003, "3"), last=20171003),
         page(item(20171004, "4"), last=20171004),
     ]
 
-    found = first_page(scripted_table, "324", Selection(limit=3))
-
-    assert {20171001: 1, 20171002: 2, 20171003: 3} == found.rows
-    assert Selection(20171004, limit=3) == found.more
+    assert [{20171001: 1, 20171002: 2}, {20171003: 3}, {20171004: 4}] == list(
+        scripted_table.pages("324", Reading(limit=4))
+    )
     assert [4, 2, 1] == [request["Limit"] for request in scripted.requests]
 
 
-def asked(scripted: ScriptedDynamoDB) -> list[tuple[str, str | None, str | None, object]]:
-    """Return of each Query whose series, from which day to which, and how many of its items."""
-    found = []
-    for request in scripted.requests:
-        values = request["ExpressionAttributeValues"]
-        assert isinstance(values, dict)
-        bounds = (values.get(name, {}).get("N") for name in (":start", ":end"))
-        found.append((values[":event"]["S"], *bounds, request.get("Limit")))
-    return found
-
-
-OCTOBER = Selection(20171001, 20171004, fill=True)
-
-
-def test_gaps_are_filled_by_one_more_query_of_all_over_the_same_days(
+def test_a_day_of_all_is_left_out_where_all_its_files_were_taken_back(
     scripted: ScriptedDynamoDB, scripted_table: VisitsTable
 ) -> None:
-    """A day that is in `all` is 0, one that is not is None."""
-    scripted.replies = [page(item(20171002, "5")), page(item(20171002, "9"), item(20171003, "4"))]
+    """Its item has no file and no visit; one without `Files`, or with visits, counts as loaded."""
+    scripted.replies = [
+        page(
+            item(20171001, "0", files="0"),
+            item(20171002, "0", files="1"),
+            item(20171003, "0"),
+            item(20171004, "2", files="0"),
+            item(20171005, "2.5", files="0"),
+            item(20171006, "0.0", files="0"),
+        )
+    ]
+    kept = {20171002: 0, 20171003: 0, 20171004: 2, 20171005: 2.5}
 
-    rows = first_page(scripted_table, "324", OCTOBER).rows
+    assert kept == counts_of(scripted_table, ALL_EVENTS)
+    assert {20171001: 0, **kept, 20171006: 0} == counts_of(scripted_table, "324")
+    assert ["EventDay, EventCount, Files", "EventDay, EventCount"] == [
+        request["ProjectionExpression"] for request in scripted.requests
+    ]
 
-    assert [(20171001, None), (20171002, 5), (20171003, 0), (20171004, None)] == list(rows.items())
-    assert [("324", "20171001", "20171004", None), ("all", "20171001", "20171004", None)] == asked(scripted)
 
-
-def test_an_open_range_asks_all_for_the_days_of_the_page_only(
+def test_days_that_are_left_out_make_the_next_page_longer(
     scripted: ScriptedDynamoDB, scripted_table: VisitsTable
 ) -> None:
-    """The range ends with the series' own first and last day, or with the page."""
-    scripted.replies = [page(item(20171002, "5"), item(20171004, "6"), item(20171009, "7")), page(item(20171002, "9"))]
+    """A hundred days that were taken back do not take a hundred Queries; not more is returned than was asked for."""
+    scripted.replies = [
+        page(item(20171009, "0", files="0"), last=20171009),
+        page(item(20171008, "0", files="0"), item(20171007, "0", files="0"), last=20171007),
+        page(*(item(20171000 + day, "3", files="1") for day in (6, 5, 4, 3)), last=20171003),
+    ]
 
-    rows = first_page(scripted_table, "324", Selection(fill=True, limit=3)).rows
-
-    assert {20171002: 5, 20171003: None, 20171004: 6} == rows
-    assert [("324", None, None, 4), ("all", "20171002", "20171004", None)] == asked(scripted)
-
-
-def test_where_there_is_no_gap_nothing_more_is_asked(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
-    """An interval with a count has no need of `all`, whatever its other days are."""
-    scripted.replies = [page(item(20171002, "5"), item(20171003, "0"))]
-
-    assert {20171002: 5, 20171003: 0} == first_page(scripted_table, "324", Selection(fill=True)).rows
-    assert {20171001: 5} == first_page(scripted_table, "324", OCTOBER._replace(interval=Interval.MONTH)).rows
-    assert 2 == len(scripted.requests)
+    assert [{}, {}, {20171006: 3}] == list(scripted_table.pages(ALL_EVENTS, Reading(descending=True, limit=1)))
+    assert [1, 2, 4] == [request["Limit"] for request in scripted.requests]
 
 
-def test_gaps_of_all_are_days_not_loaded(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
-    """It is its own answer to what was loaded."""
-    scripted.replies = [page(item(20171002, "5"))]
-
-    rows = first_page(scripted_table, ALL_EVENTS, OCTOBER).rows
-
-    assert {20171001: None, 20171002: 5, 20171003: None, 20171004: None} == rows
-    assert 1 == len(scripted.requests)
-
-
-@pytest.mark.parametrize("event", ["324", ALL_EVENTS])
-@pytest.mark.parametrize(("anything", "expected"), [(page(item(20180101, "1")), None), (page(), 0)])
-def test_where_all_has_no_day_of_the_range_one_item_tells_whether_it_has_any(
-    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, event: str, anything: Reply, expected: int | None
+@pytest.mark.parametrize("day", [0, 20170229, 20171301, 20171032, 100000101, -20171001])
+@pytest.mark.parametrize("count", ["3", "2.5"])
+def test_a_day_that_does_not_exist_is_an_error_whatever_is_asked(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, day: int, count: str
 ) -> None:
-    """None where other days were loaded, 0 where nothing ever was."""
-    scripted.replies = [page()] * (1 if event == ALL_EVENTS else 2) + [anything]
+    """Another program put it there; each time it is met it is one."""
+    scripted.replies = [page(item(20171001, "1"), item(day, count))]
 
-    assert set(first_page(scripted_table, event, OCTOBER).rows.values()) == {expected}
-    assert ("all", None, None, 1) == asked(scripted)[-1]
-    assert len(asked(scripted)) == (2 if event == ALL_EVENTS else 3)
-
-
-def test_a_total_without_a_count_asks_all_for_one_day(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
-    """One loaded day is enough for a 0."""
-    scripted.replies = [page(), page(item(20171003, "4"))]
-
-    assert {20171001: 0} == first_page(scripted_table, "324", OCTOBER._replace(interval=Interval.TOTAL)).rows
-    assert ("all", "20171001", "20171004", 1) == asked(scripted)[-1]
+    for _ in range(2):
+        with pytest.raises(DynamoDBError, match="event 324 is stored or answered wrongly"):
+            counts_of(scripted_table, "324")
 
 
-def test_no_further_query_is_begun_without_the_time_for_it(
-    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
+def test_known_days_are_forgotten_before_they_are_too_many(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A series with half of its gaps filled is no answer."""
-    scripted.replies = [page()]
-    left_s = iter([MAX_CALL_S, MAX_CALL_S, MAX_CALL_S - 0.1])
+    """A function that has seen many days keeps few of them."""
+    monkeypatch.setattr(repository, "_MAX_KNOWN_DAYS", 0)
+    known = repository._known_days  # noqa: SLF001
+    scripted.replies = [page(item(20991001, "1")), page(item(20991002, "1"))]
+    counts_of(scripted_table, "324")
+    assert 20991001 in known
+    counts_of(scripted_table, "324")
+    assert {20991002} == known
 
-    with pytest.raises(Unavailable, match=r"9\.9 s left, too few for another"):
-        first_page(scripted_table, "324", OCTOBER, lambda: next(left_s))
 
-    assert 2 == len(scripted.requests)
+def event_item(event_id: str, count: str) -> dict[str, object]:
+    return {"EventId": {"S": event_id}, "EventCount": {"N": count}}
 
 
-def test_an_error_of_the_further_query_is_one_of_the_series(
-    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
+def test_the_events_of_a_day_come_from_the_index(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
+    """Every page is followed; `all` is no event."""
+    scripted.replies = [
+        page(event_item("007", "3"), event_item("all", "9"), last=20171001),
+        page(last=20171001),
+        page(event_item("7", "2.5")),
+    ]
+
+    assert [{"007": 3}, {}, {"7": 2.5}] == list(scripted_table.pages_of_day(20171001))
+    request = scripted.requests[0]
+    assert ("EventsByDay", "EventId, EventCount") == (request["IndexName"], request["ProjectionExpression"])
+    assert {":day": {"N": "20171001"}} == request["ExpressionAttributeValues"]
+    assert "Limit" not in request
+
+
+@pytest.mark.parametrize("items", [[event_item("x", "3")], [event_item("\u0663", "3")], [{}], [event_item("7", "x")]])
+def test_an_event_that_is_not_ours_is_an_error(
+    scripted: ScriptedDynamoDB, scripted_table: VisitsTable, items: list[dict[str, object]]
 ) -> None:
-    """Rows that might be wrong are not returned."""
-    scripted.replies = [page(), aws_error("ThrottlingException")]
+    """An id that is no number would not be safe to write."""
+    scripted.replies = [page(*items)]
 
-    with pytest.raises(Unavailable, match="ThrottlingException"):
-        first_page(scripted_table, "324", OCTOBER)
-
-
-@pytest.mark.parametrize("interval", [Interval.DAY, Interval.WEEK, Interval.MONTH])
-@pytest.mark.parametrize("fill", [False, True])
-@pytest.mark.parametrize("descending", [False, True])
-def test_pages_read_from_a_table_make_up_the_whole_series(
-    book_table: VisitsTable, interval: Interval, *, fill: bool, descending: bool
-) -> None:
-    """Of every size, in both orders."""
-    book_table.add("325", 20171008, 4)
-    wanted = Selection(fill=fill, interval=interval, descending=descending)
-    whole = list(first_page(book_table, "324", wanted).rows.items())
-    assert sum(BOOK_324.values()) == sum(count or 0 for _, count in whole)
-
-    for limit in range(1, len(whole) + 2):
-        rows: list[tuple[int, float | None]] = []
-        following: Selection | None = wanted._replace(limit=limit)
-        while following:
-            found = first_page(book_table, "324", following)
-            rows += found.rows.items()
-            following = found.more
-        assert whole == rows
+    with pytest.raises(DynamoDBError, match="day 20171001 is stored or answered wrongly"):
+        list(scripted_table.pages_of_day(20171001))
 
 
-def test_no_further_page_is_begun_without_the_time_for_it(
-    scripted: ScriptedDynamoDB, scripted_table: VisitsTable
-) -> None:
+def test_the_index_is_read_as_declared(book_table: VisitsTable) -> None:
+    """A table as it is deployed answers by day."""
+    book_table.add("7", 20171001, 4)
+
+    assert [{"324": 3, "7": 4}] == list(book_table.pages_of_day(20171001))
+
+
+class Waiting(Client):
+    """A client that answers when ten ask at the same time, or else fails."""
+
+    def __init__(self, at_once: int) -> None:
+        self.barrier = threading.Barrier(at_once)
+        self.asked: list[str] = []
+        self.threads: set[str] = set()
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert operation == "Query"
+        self.barrier.wait(10)
+        self.threads.add(threading.current_thread().name)
+        event = next(iter(request["ExpressionAttributeValues"].values()))
+        self.asked.append(event.get("S"))
+        return {"Items": [item(20171001, event.get("S", "1"))]}
+
+
+def test_several_events_are_read_at_once() -> None:
+    """Ten Queries run at the same time, and no more; the answers come in the order asked for."""
+    client = Waiting(10)
+
+    found = VisitsTable(client, TABLE).reader(Budget())([(str(n), Reading()) for n in range(20)])
+    assert [{20171001: n} for n in range(20)] == [counts for parts in found for counts in parts]
+    assert 10 == len(client.threads)
+
+
+def test_one_event_is_read_without_threads_and_as_it_is_used() -> None:
+    """A plain request waits for nobody; what is not used is not read."""
+    client = Waiting(1)
+    (parts,) = VisitsTable(client, TABLE).reader(Budget())([("324", Reading())])
+
+    assert [] == client.asked
+    assert [{20171001: 324}] == list(parts)
+
+
+class Failing(Client):
+    """A client that fails for one event, once others are being asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.failed = threading.Event()
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert operation == "Query"
+        self.asked += 1
+        if request["ExpressionAttributeValues"][":event"]["S"] == "0":
+            self.failed.set()
+            raise Unavailable("broken")
+        self.failed.wait(10)
+        time.sleep(0.01)
+        return {"Items": [], "LastEvaluatedKey": {"EventId": {"S": "1"}, "EventDay": {"N": "1"}}}
+
+
+def test_an_answer_is_whole_or_an_error() -> None:
+    """Where one read fails, the others begin no further Query, and are over when the error is raised."""
+    client = Failing()
+    read = VisitsTable(client, TABLE).reader(Budget())
+
+    with pytest.raises(Unavailable, match="broken"):
+        read([(str(n), Reading()) for n in range(30)])
+
+    asked = client.asked
+    assert asked < 50
+    time.sleep(0.05)
+    assert asked == client.asked
+
+
+def test_no_query_is_begun_without_the_time_for_it(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
     """An answer in time, though an error, beats a function that is killed."""
     scripted.replies = [page(item(20171001, "3"), last=20171001)]
-
     left_s = iter([MAX_CALL_S, 2.5])
 
-    with pytest.raises(Unavailable, match=r"2\.5 s left, too few for another"):
-        first_page(scripted_table, "324", Selection(), lambda: next(left_s))
+    with pytest.raises(Unavailable, match=r"2\.5 s left, too few for another Query"):
+        list(scripted_table.pages("324", Reading(), Budget(lambda: next(left_s))))
 
     assert 1 == len(scripted.requests)
+
+
+def test_a_request_that_reads_too_much_is_told_so(scripted: ScriptedDynamoDB, scripted_table: VisitsTable) -> None:
+    """By pages, or where the time was used for many pages, it asks for too much; no part of it is an answer."""
+    scripted.replies = [page(item(20171001, "3"), last=20171001)]
+
+    with pytest.raises(TooMuchToRead, match="reads more than 3 MB of counts; narrow its range"):
+        list(scripted_table.pages("324", Reading(), Budget(pages=3)))
+    assert 3 == len(scripted.requests)
+
+    left_s = iter([MAX_CALL_S] * SLOW_PAGES + [0.0])
+    with pytest.raises(TooMuchToRead, match="than there is time for; narrow its range"):
+        list(scripted_table.pages("324", Reading(), Budget(lambda: next(left_s))))
+    assert 3 + SLOW_PAGES == len(scripted.requests)
 
 
 @pytest.mark.parametrize(

@@ -1,175 +1,40 @@
-"""The arithmetic of series, against a model that goes through the calendar day by day."""
+"""What series read, and how their rows come about; test_reference.py compares them with a plain reading."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
-from itertools import batched
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from series import Count, Interval, Page, Reading, Rows, Selection
-from visits import ALL_EVENTS
+from intervals import Count, Counts, Interval
+from series import Page, Reading, Rows, Selection, read_newest_day, read_page
 
 FIRST, LAST = 1_01_01, 9999_12_31
-DAY, WEEK, MONTH, YEAR, TOTAL = Interval
-
-WINDOWS = (date(1, 1, 1), date(2015, 12, 20), date(2020, 2, 20), date(9999, 6, 1))
-"""Days from these on are tried: the calendar's ends, a year's end after 53 ISO weeks, a leap day."""
-
-numbers = st.integers(0, 5) | st.sampled_from([0.5, 0.1, 0.2, 1e15 + 0.5, 10**20])
-selections = st.builds(
-    Selection,
-    fill=st.booleans(),
-    interval=st.sampled_from(Interval),
-    descending=st.booleans(),
-    limit=st.integers(1, 9) | st.just(10_000),
-)
-
-
-def number(day: date) -> int:
-    return day.year * 10_000 + day.month * 100 + day.day
-
-
-def calendar(first: int, last: int) -> Iterator[date]:
-    """Yield every day from `first` to `last`."""
-    day, end = (date(each // 10_000, each // 100 % 100, each % 100) for each in (first, last))
-    yield from (date.fromordinal(ordinal) for ordinal in range(day.toordinal(), end.toordinal() + 1))
-
-
-def bucket(interval: Interval, day: date) -> int:
-    """Return the first day of the interval that `day` lies in."""
-    match interval:
-        case Interval.WEEK:
-            return number(date.fromisocalendar(*day.isocalendar()[:2], 1))
-        case Interval.MONTH:
-            return number(day.replace(day=1))
-        case Interval.YEAR:
-            return number(day.replace(month=1, day=1))
-        case _:
-            return number(day)
-
-
-def model(counts: Mapping[int, Count], loaded: set[int] | None, wanted: Selection) -> Rows:
-    """Return every row of a series, in order, limits aside."""
-    start, end = wanted.start, wanted.end
-    days = [day for day in sorted(counts) if (start or FIRST) <= day <= (end or LAST)]
-    if not days and not (wanted.fill and start and end):
-        return {}
-    first, last = start or days[0], end or days[-1]
-    summands: dict[int, list[Count]] = {}
-    known: set[int] = set()
-    for day in calendar(first, last):
-        row = first if wanted.interval is TOTAL else bucket(wanted.interval, day)
-        if number(day) in counts:
-            summands.setdefault(row, []).append(counts[number(day)])
-        elif wanted.fill:
-            summands.setdefault(row, [])
-        if loaded is None or number(day) in loaded:
-            known.add(row)
-    rows = {row: math.fsum(each) if each else 0 if row in known else None for row, each in summands.items()}
-    return {row: rows[row] for row in sorted(rows, reverse=wanted.descending)}
+DAY, WEEK, MONTH, QUARTER, YEAR, TOTAL = Interval
 
 
 class Table:
-    """Counts that are read as a `Reading` says, in parts, and how many were read."""
+    """Counts by event, and what was read of them, call by call."""
 
-    def __init__(self, counts: Mapping[int, Count], loaded: set[int] | None = None) -> None:
-        self.counts = {"324": counts, ALL_EVENTS: dict.fromkeys(loaded or (), 1)}
-        self.days_read = 0
+    def __init__(self, **counts: Mapping[int, Count]) -> None:
+        self.counts = {name.lstrip("_"): found for name, found in counts.items()}
+        self.calls: list[Sequence[tuple[str, Reading]]] = []
 
-    def read(self, event_id: str, reading: Reading, part: int = 3) -> Iterator[dict[int, Count]]:
-        counts = self.counts[event_id]
+    def read(self, wanted: Sequence[tuple[str, Reading]]) -> Sequence[Iterable[Counts]]:
+        self.calls.append(wanted)
+        return [[self._found(event_id, reading)] for event_id, reading in wanted]
+
+    def _found(self, event_id: str, reading: Reading) -> Counts:
+        counts = self.counts.get(event_id, {})
         days = [day for day in sorted(counts) if (reading.start or FIRST) <= day <= (reading.end or LAST)]
         if reading.descending:
             days.reverse()
-        for some in batched(days[: reading.limit], part, strict=False):
-            self.days_read += len(some)
-            yield {day: counts[day] for day in some}
+        return {day: counts[day] for day in days[: reading.limit]}
 
 
-def answer(table: Table, wanted: Selection) -> Page:
-    """Return the first page of event 324."""
-    return wanted.first_page("324", table.read)
-
-
-def same(expected: Rows, actual: Rows) -> bool:
-    """Return whether rows are equal, in order, of the same JSON types; sums as close as floats can be."""
-    return list(expected) == list(actual) and all(
-        (ours is None) == (theirs is None)
-        and (ours is None or theirs is None or math.isclose(ours, theirs, rel_tol=1e-15))
-        and (not isinstance(theirs, float) or not theirs.is_integer())
-        for ours, theirs in zip(expected.values(), actual.values(), strict=True)
-    )
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> tuple[dict[int, Count], set[int] | None, Selection]:
-    """A series, the days that are loaded (None = nothing ever was, by file), a selection of a small range."""
-    base = draw(st.sampled_from(WINDOWS))
-    days = st.integers(0, 200).map(lambda n: number(base + timedelta(n)))
-    counts = draw(st.dictionaries(days, numbers, max_size=30))
-    loaded = draw(st.none() | st.sets(days, min_size=1).map(lambda some: some | set(counts)))
-    start, end = draw(st.none() | days), draw(st.none() | days)
-    if start and end and end < start:
-        start, end = end, start
-    return counts, loaded, draw(selections)._replace(start=start, end=end)
-
-
-@given(cases())
-def test_following_the_pages_gives_the_whole_series_once(
-    case: tuple[dict[int, Count], set[int] | None, Selection],
-) -> None:
-    """In both orders, of every interval, gaps or not; no page is larger than asked, none but the first is empty."""
-    counts, loaded, wanted = case
-    rows: dict[int, Count | None] = {}
-    following: Selection | None = wanted
-    while following:
-        page = answer(Table(counts, loaded), following)
-        assert len(page.rows) <= wanted.limit
-        assert not rows.keys() & page.rows.keys()
-        assert page.rows or not rows
-        rows |= page.rows
-        following = page.more
-
-    assert same(model(counts, loaded, wanted), rows)
-
-
-@given(cases())
-def test_filled_and_unfilled_sums_agree(case: tuple[dict[int, Count], set[int] | None, Selection]) -> None:
-    """A gap adds nothing, and every row without gaps is there with them."""
-    counts, loaded, wanted = case
-    wanted = wanted._replace(limit=10_000)
-    plain = answer(Table(counts, loaded), wanted._replace(fill=False)).rows
-    filled = answer(Table(counts, loaded), wanted._replace(fill=True)).rows
-
-    assert plain == {day: visits for day, visits in filled.items() if day in plain}
-    assert not any(visits for day, visits in filled.items() if day not in plain)
-
-
-@given(cases())
-def test_both_orders_have_the_same_rows(case: tuple[dict[int, Count], set[int] | None, Selection]) -> None:
-    """To the last bit, fractions included."""
-    counts, loaded, wanted = case
-    wanted = wanted._replace(limit=10_000)
-    upwards = answer(Table(counts, loaded), wanted._replace(descending=False)).rows
-    downwards = answer(Table(counts, loaded), wanted._replace(descending=True)).rows
-
-    assert list(upwards.items()) == list(downwards.items())[::-1]
-
-
-@given(cases())
-def test_no_more_is_read_than_the_page_can_need(case: tuple[dict[int, Count], set[int] | None, Selection]) -> None:
-    """A day more than its intervals have tells whether another page follows."""
-    counts, _, wanted = case
-    most_days = {DAY: 1, WEEK: 7, MONTH: 31, YEAR: 366, TOTAL: len(counts)}[wanted.interval]
-    table = Table(counts)
-    wanted.page(table.read("324", wanted.reading(), part=1))
-
-    assert table.days_read <= wanted.limit * most_days + 1
+def rows(table: Table, selection: Selection, event_id: str = "324") -> Rows:
+    """Return the rows of one event's first page."""
+    return read_page([event_id], selection, table.read).rows.get(event_id, {})
 
 
 @pytest.mark.parametrize(
@@ -180,9 +45,11 @@ def test_no_more_is_read_than_the_page_can_need(case: tuple[dict[int, Count], se
         (Selection(limit=5, descending=True), Reading(descending=True, limit=6)),
         (Selection(interval=WEEK, limit=2), Reading(limit=15)),
         (Selection(interval=MONTH, limit=2), Reading(limit=63)),
+        (Selection(interval=QUARTER, limit=2), Reading(limit=185)),
         (Selection(interval=YEAR, limit=2), Reading(limit=733)),
         (Selection(20171001, interval=TOTAL, descending=True, limit=1), Reading(20171001)),
         (Selection(20171001, fill=True, limit=5), Reading(20171001, limit=6)),
+        (Selection(20171001, fill=True, limit=5, latest=20171009), Reading(20171001, 20171009, limit=6)),
         (Selection(20171001, 20171031, fill=True), Reading(20171001, 20171031)),
         (Selection(FIRST, LAST, fill=True), Reading(FIRST, 280518)),
         (Selection(FIRST, LAST, fill=True, descending=True), Reading(99720815, LAST, descending=True)),
@@ -192,101 +59,234 @@ def test_no_more_is_read_than_the_page_can_need(case: tuple[dict[int, Count], se
             Selection(20171004, 20180110, fill=True, interval=MONTH, limit=2, descending=True),
             Reading(20171201, 20180110, descending=True),
         ),
+        (Selection(20171004, 20180331, fill=True, interval=QUARTER, limit=1), Reading(20171004, 20171231)),
         (Selection(20171004, 20300131, fill=True, interval=YEAR, limit=2), Reading(20171004, 20181231)),
         (Selection(20171001, 20171031, fill=True, interval=TOTAL), Reading(20171001, 20171031)),
     ],
 )
 def test_what_is_read_is_bounded_by_range_order_and_limit(wanted: Selection, reading: Reading) -> None:
-    """DynamoDB is asked for these, and cuts."""
-    assert reading == wanted.reading()
+    """No day is read that the page has no use for, but one that shows whether another page follows."""
+    table = Table(_324={20171004: 1})
+    read_page(["324"], wanted, table.read)
+
+    assert [("324", reading)] == table.calls[0]
+
+
+def test_several_events_share_the_rows_of_a_page() -> None:
+    """Without gaps each event needs its part of the rows; with gaps one event may need them all."""
+    table = Table()
+    read_page(["1", "2"], Selection(20171001, fill=True, limit=7), table.read)
+    read_page(["1", "2"], Selection(limit=7), table.read)
+    read_page(["1", "2"], Selection(20171001, fill=True, limit=7, wide=True), table.read)
+
+    assert [
+        [("1", Reading(20171001, limit=4)), ("2", Reading(20171001, limit=4))],
+        [("1", Reading(limit=8)), ("2", Reading(limit=8))],
+        [("1", Reading(20171001, limit=8)), ("2", Reading(20171001, limit=8))],
+    ] == table.calls
+
+
+def test_a_comparison_is_read_together_with_the_range() -> None:
+    """One call has both ranges of all events; gaps of both are looked up in one more."""
+    table = Table(_1={20171005: 3}, _2={20171002: 4}, all={20171005: 3, 20171002: 4})
+    page = read_page(["1", "2"], Selection(20171004, 20171005, fill=True, compare="previous"), table.read)
+
+    now, earlier = Reading(20171004, 20171005), Reading(20171002, 20171003)
+    assert [
+        [("1", now), ("2", now), ("1", earlier), ("2", earlier)],
+        [("all", now), ("all", earlier)],
+    ] == table.calls
+    assert {"1": {20171004: None, 20171005: 3}, "2": {20171004: None, 20171005: 0}} == page.rows
+    assert {"1": {20171004: 0, 20171005: None}, "2": {20171004: 4, 20171005: None}} == page.previous
+
+
+def test_where_there_is_no_gap_nothing_more_is_read() -> None:
+    """An interval with visits needs no look at `all`, whatever its other days are."""
+    table = Table(_324={20171002: 5, 20171003: 1})
+
+    assert {20171002: 5, 20171003: 1} == rows(table, Selection(fill=True))
+    assert {20171001: 6} == rows(table, Selection(20171001, 20171004, fill=True, interval=MONTH))
+    assert 2 == len(table.calls)
+
+
+def test_the_days_of_all_say_themselves_which_were_loaded() -> None:
+    """`all` among the events is not read again; it has no row of 0 but what it holds."""
+    table = Table(_324={20171002: 5}, all={20171002: 9, 20171003: 0})
+    page = read_page(["324", "all"], Selection(20171001, 20171003, fill=True), table.read)
+
+    assert {20171001: None, 20171002: 5, 20171003: 0} == page.rows["324"]
+    assert {20171001: None, 20171002: 9, 20171003: 0} == page.rows["all"]
+    assert 1 == len(table.calls)
+
+
+@pytest.mark.parametrize("event", ["324", "all"])
+@pytest.mark.parametrize(("every", "expected"), [({20180101: 1}, None), ({}, 0)])
+def test_where_all_has_no_day_of_the_range_one_more_tells_whether_it_has_any(
+    event: str, every: Mapping[int, int], expected: int | None
+) -> None:
+    """A row is None where other days were loaded, and 0 where nothing ever was."""
+    table = Table(all=every)
+
+    assert {20171001: expected, 20171002: expected} == rows(table, Selection(20171001, 20171002, fill=True), event)
+    assert [("all", Reading(limit=1))] == table.calls[-1]
+    assert len(table.calls) == (2 if event == "all" else 3)
+
+
+def test_a_total_asks_all_for_one_day() -> None:
+    """One loaded day is enough for a 0."""
+    table = Table(all={20171003: 4})
+
+    assert {20171001: 0} == rows(table, Selection(20171001, 20171031, fill=True, interval=TOTAL))
+    assert [("all", Reading(20171001, 20171031, limit=1))] == table.calls[-1]
+
+
+def test_a_row_of_a_day_that_was_taken_back_is_none() -> None:
+    """An item of 0 is what a file leaves behind that was taken back; where the day stands, it is 0 visits."""
+    table = Table(_324={20171001: 0, 20171002: 0}, all={20171002: 7})
+
+    assert {20171001: None, 20171002: 0} == rows(table, Selection(20171001, 20171002, fill=True))
 
 
 @pytest.mark.parametrize(
-    ("interval", "day", "row"),
-    [
-        (WEEK, 20180101, 20180101),
-        (WEEK, 20171231, 20171225),
-        (WEEK, 20200101, 20191230),
-        (WEEK, 20210103, 20201228),
-        (WEEK, 20200229, 20200224),
-        (WEEK, 10107, 10101),
-        (WEEK, 99991231, 99991227),
-        (MONTH, 20200229, 20200201),
-        (MONTH, 20171231, 20171201),
-        (MONTH, 99991231, 99991201),
-        (YEAR, 20200229, 20200101),
-        (YEAR, 10101, 10101),
-        (YEAR, 99991231, 99990101),
-    ],
-)
-def test_a_row_bears_the_first_calendar_day_of_its_interval(interval: Interval, day: int, row: int) -> None:
-    """Weeks are ISO 8601's; also where the range begins later."""
-    assert {row: 3} == Selection(interval=interval).page([{day: 3}]).rows
-    assert {row: 3} == Selection(day, day, fill=True, interval=interval).page([{day: 3}]).rows
-
-
-@pytest.mark.parametrize(
-    ("wanted", "rows"),
+    ("wanted", "expected"),
     [
         (Selection(20171001, interval=TOTAL), {20171001: 9}),
         (Selection(interval=TOTAL), {20171003: 9}),
         (Selection(interval=TOTAL, descending=True), {20171003: 9}),
         (Selection(20171001, 20171231, fill=True, interval=TOTAL), {20171001: 9}),
         (Selection(None, 20171231, fill=True, interval=TOTAL), {20171003: 9}),
+        (Selection(None, 20171231, fill=True, interval=TOTAL, descending=True), {20171003: 9}),
     ],
 )
-def test_a_total_bears_the_ranges_first_day_or_the_first_with_a_count(wanted: Selection, rows: Rows) -> None:
-    """It is one row, whatever the order."""
-    assert Page(rows) == wanted.page([{20171003: 4}, {20171005: 5}])._replace(covered=None)
+def test_a_total_bears_the_ranges_first_day_or_the_first_with_a_count(wanted: Selection, expected: Rows) -> None:
+    """A total is one row, whatever the order."""
+    page = read_page(["324"], wanted, Table(_324={20171003: 4, 20171005: 5}).read)
+
+    assert ({"324": expected}, None) == (page.rows, page.more)
 
 
-def test_whole_sums_of_fractions_are_integers() -> None:
-    """As DynamoDB's numbers are, and rounded once: 0.1 ten times is 1."""
-    (total,) = Selection(interval=TOTAL).page([{20170101 + n: 0.1 for n in range(10)}]).rows.values()
+def test_totals_of_several_events_bear_the_same_day() -> None:
+    """It is the first day with a count of any of them; an event without a count has no row."""
+    table = Table(_1={20171003: 4}, _2={20171001: 1}, _3={})
 
-    assert (1, int) == (total, type(total))
+    assert Page({"1": {20171001: 4}, "2": {20171001: 1}}, [20171001]) == read_page(
+        ["1", "2", "3"], Selection(interval=TOTAL), table.read
+    )
 
 
 def test_a_range_of_all_time_ends_with_its_page() -> None:
-    """Ten thousand rows of the year 1 to 9999, and the next begins where they end."""
-    page = Selection(FIRST, LAST, fill=True).page([{10102: 3}])
+    """Of all time a page has the first ten thousand days, and the next begins where they end."""
+    page = read_page(["324"], Selection(FIRST, LAST, fill=True), Table(_324={10102: 3}, all={10102: 3}).read)
 
-    assert 10_000 == len(page.rows)
-    assert [(10101, None), (10102, 3), (10103, None)] == list(page.rows.items())[:3]
-    assert (Selection(280519, LAST, fill=True), (FIRST, 280518)) == (page.more, page.covered)
+    assert 10_000 == len(page.rows["324"])
+    assert [(10101, None), (10102, 3), (10103, None)] == list(page.rows["324"].items())[:3]
+    assert Selection(280519, LAST, fill=True) == page.more
 
 
-@pytest.mark.parametrize(("interval", "rows"), [(DAY, 3_652_059), (WEEK, 521_723), (MONTH, 119_988), (YEAR, 9_999)])
-def test_the_calendar_is_walked_from_end_to_end(interval: Interval, rows: int) -> None:
-    """No interval of it is skipped or repeated, and none lies outside."""
-    found = 0
+@pytest.mark.parametrize(
+    ("interval", "expected"), [(DAY, 3_652_059), (WEEK, 521_723), (MONTH, 119_988), (QUARTER, 39_996), (YEAR, 9_999)]
+)
+def test_the_calendar_is_walked_from_end_to_end(interval: Interval, expected: int) -> None:
+    """No interval is skipped or repeated, and none lies outside."""
+    table = Table(all={LAST: 1})
+    days: list[int] = []
     following: Selection | None = Selection(FIRST, LAST, fill=True, interval=interval)
     while following:
-        page = following.page([])
-        found += len(page.rows)
-        last = next(reversed(page.rows))
+        page = read_page(["324"], following, table.read)
+        days += page.days
         following = page.more
 
-    assert rows == found
-    assert bucket(interval, date(9999, 12, 31)) == last
+    assert expected == len(days) == len(set(days))
+    assert days[0] == FIRST
 
 
-def test_a_gap_is_zero_where_a_day_of_it_is_loaded() -> None:
-    """And stays None where none is."""
-    wanted = Selection(20171227, 20180115, fill=True, interval=WEEK)
-    page = wanted.page([{20171230: 4}])
-    assert {20171225: 4, 20180101: None, 20180108: None, 20180115: None} == page.rows
+@pytest.mark.parametrize(
+    ("compare", "interval", "start", "end", "earlier"),
+    [
+        ("previous", DAY, 20171001, 20171030, (20170901, 20170930)),
+        ("previous", WEEK, 20171004, 20171017, (20170911, 20171001)),
+        ("previous", MONTH, 20171215, 20180103, (20171001, 20171130)),
+        ("previous", QUARTER, 20180101, 20180101, (20171001, 20171231)),
+        ("previous", YEAR, 20160229, 20171231, (20140101, 20151231)),
+        ("previous", TOTAL, 20200301, 20200310, (20200220, 20200229)),
+        ("year", DAY, 20200228, 20200301, (20190228, 20190301)),
+        ("year", WEEK, 20201228, 20210110, (20191230, 20200112)),
+        ("year", MONTH, 20200229, 20200301, (20190201, 20190331)),
+        ("year", QUARTER, 20200229, 20200301, (20190101, 20190331)),
+        ("year", YEAR, 20200229, 20200301, (20190101, 20191231)),
+        ("year", TOTAL, 20200229, 20210228, (20190228, 20200228)),
+        (7, DAY, 20171008, 20171009, (20171001, 20171002)),
+        ("previous", DAY, FIRST + 2, FIRST + 4, (FIRST, FIRST + 1)),
+        ("previous", TOTAL, FIRST + 2, FIRST + 4, (FIRST, FIRST + 1)),
+    ],
+)
+def test_what_a_range_is_compared_with(
+    compare: str | int, interval: Interval, start: int, end: int, earlier: tuple[int, int]
+) -> None:
+    """Intervals are whole, also where the range begins or ends within one; a total has as many days."""
+    table = Table()
+    selection = Selection(start, end, fill=True, interval=interval)._replace(compare=compare)  # type: ignore[arg-type]
+    read_page(["324"], selection, table.read)
 
-    assert {20171225: 4, 20180101: 0, 20180108: None, 20180115: 0} == page.zeroed(
-        WEEK, [{20171230: 9, 20180107: 2}, {20180115: 1}]
-    ).rows
-    assert page.rows == page.zeroed(WEEK, []).rows
-    assert {20171225: 4, 20180101: 0, 20180108: 0, 20180115: 0} == page.zeroed(WEEK, None).rows
+    assert [("324", Reading(start, end)), ("324", Reading(*earlier))] == table.calls[0]
 
 
-def test_a_total_without_a_count_is_zero_where_a_day_of_it_is_loaded() -> None:
-    """As every row."""
-    page = Selection(20171001, 20171231, fill=True, interval=TOTAL).page([])
+@pytest.mark.parametrize("interval", Interval)
+@pytest.mark.parametrize("compare", ["previous", "year"])
+def test_nothing_is_compared_with_what_was_before_the_calendar(interval: Interval, compare: str) -> None:
+    """There is no day to read, and no number to show, even where nothing was ever loaded."""
+    table = Table()
+    selection = Selection(FIRST, FIRST, fill=True, interval=interval)._replace(compare=compare)  # type: ignore[arg-type]
+    page = read_page(["324"], selection, table.read)
 
-    assert {20171001: None} == page.rows == page.zeroed(TOTAL, [{}]).rows
-    assert {20171001: 0} == page.zeroed(TOTAL, [{20171105: 2}]).rows == page.zeroed(TOTAL, None).rows
+    assert ({"324": {FIRST: 0}}, {"324": {FIRST: None}}) == (page.rows, page.previous)
+    assert [("324", Reading(FIRST, FIRST))] == table.calls[0]
+
+
+def test_a_next_page_is_compared_by_the_distance_of_the_whole_range() -> None:
+    """The range of the next page is shorter, so `previous` becomes a number in it."""
+    counts = {day: day % 100 for day in range(20171001, 20171013)}
+    selection = Selection(20171007, 20171012, fill=True, compare="previous", limit=4)
+    page = read_page(["1"], selection, Table(_1=counts).read)
+
+    assert selection._replace(start=20171011, compare=6) == page.more
+    assert page.more
+    following = read_page(["1"], page.more, Table(_1=counts).read)
+    assert {"1": {20171011: 5, 20171012: 6}} == following.previous
+
+
+@pytest.mark.parametrize(
+    ("interval", "last", "start"),
+    [
+        (DAY, 1, 20171017),
+        (DAY, 30, 20170918),
+        (WEEK, 1, 20171016),
+        (WEEK, 2, 20171009),
+        (MONTH, 3, 20170801),
+        (QUARTER, 2, 20170701),
+        (YEAR, 2, 20160101),
+        (TOTAL, 30, 20170918),
+        (YEAR, 10_000, FIRST),
+    ],
+)
+def test_the_last_intervals_end_with_the_newest_day(interval: Interval, last: int, start: int) -> None:
+    """The first of them is whole; of a total the days are counted."""
+    assert Selection(start, 20171017, interval=interval) == Selection(interval=interval).ending(20171017, last)
+
+
+def test_the_newest_day_is_that_of_all() -> None:
+    """A day of the future is none; where there is no `all`, the events' own days count."""
+    counts = {20171003: 1, 20991231: 1}
+
+    assert 20171005 == read_newest_day(["1"], 20171101, Table(all={20171005: 1, 20991231: 1}, _1=counts).read)
+    assert 20171003 == read_newest_day(["1", "2"], 20171101, Table(_1=counts, _2={20171002: 3}).read)
+    assert read_newest_day(["1"], 20171101, Table(_1={20991231: 1}).read) is None
+
+
+def test_a_range_that_begins_after_its_end_is_not_read() -> None:
+    """DynamoDB would refuse it; with `fill`, an open end is no later than tomorrow."""
+    table = Table(_324={20991231: 5})
+
+    assert Page({}) == read_page(["324"], Selection(20171003, fill=True, latest=20171002), table.read)
+    assert [] == table.calls
+    assert {20991231: 5} == rows(table, Selection(20171003, latest=20171002))

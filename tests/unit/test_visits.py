@@ -1,6 +1,5 @@
 """The vocabulary: ids, days, counts."""
 
-import json
 from datetime import date
 
 import pytest
@@ -15,9 +14,6 @@ from visits import (
     parse_day,
     parse_event_id,
     parse_series_id,
-    shown,
-    to_csv,
-    to_json,
 )
 
 days = st.dates().map(lambda day: day.year * 10_000 + day.month * 100 + day.day)
@@ -98,64 +94,3 @@ def test_what_is_no_whole_number_or_too_large_is_refused(text: str) -> None:
     """Five thousand digits as well, which `int` would not even read."""
     with pytest.raises(InvalidValue, match=r" is not a whole number from -1,000,000,000,000 to 1,000,000,000,000$"):
         parse_correction(text)
-
-
-@given(st.dictionaries(days, visits | st.none()))
-def test_json_is_what_a_json_library_would_write(rows: dict[int, int | float | None]) -> None:
-    """The keys stand in the contract's order; whole numbers are integers, fractions floats, None is null."""
-    expected = [{"EventCount": count, "EventDay": day, "EventId": "324"} for day, count in rows.items()]
-
-    assert json.dumps(expected) == json.dumps(json.loads(to_json("324", rows)))
-
-
-def test_texts_have_a_row_a_line() -> None:
-    """They are read by people too."""
-    rows = {20171001: 3, 20171002: 2.5, 20171003: None, 20171004: 0}
-
-    assert [
-        "[",
-        '{"EventCount": 3, "EventDay": 20171001, "EventId": "324"},',
-        '{"EventCount": 2.5, "EventDay": 20171002, "EventId": "324"},',
-        '{"EventCount": null, "EventDay": 20171003, "EventId": "324"},',
-        '{"EventCount": 0, "EventDay": 20171004, "EventId": "324"}',
-        "]",
-    ] == to_json("324", rows).splitlines()
-    assert [
-        "EventId,EventDay,EventCount",
-        "324,20171001,3",
-        "324,20171002,2.5",
-        "324,20171003,",
-        "324,20171004,0",
-    ] == to_csv("324", rows).splitlines()
-
-
-def test_csv_has_every_day_in_the_form_in_which_it_is_read() -> None:
-    """Eight digits, in the year 1 as well."""
-    line = to_csv("007", {1_01_01: 3}).splitlines()[1]
-
-    assert "007,00010101,3" == line
-    assert 1_01_01 == parse_day(line.split(",")[1])
-
-
-def test_no_rows_are_an_empty_array_and_a_bare_header() -> None:
-    """An event nobody visited is no error."""
-    assert "[]\n" == to_json("324", {})
-    assert "EventId,EventDay,EventCount\n" == to_csv("324", {})
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("incoming/Zoë Ω😀.csv", "incoming/Zoë Ω😀.csv"),
-        ("a\x1b[31mred\x1b]0;title\x07", "a\\x1b[31mred\\x1b]0;title\\x07"),
-        ("a\nRows: 5 read\r\tb", "a\\nRows: 5 read\\r\\tb"),
-        ("\x9b31m", "\\x9b31m"),
-        ("csv.\u202eexe", "csv.\\u202eexe"),
-        ("a\u2028b\u200bc\xa0d", "a\\u2028b\\u200bc\\xa0d"),
-        ("\udce9.csv", "\\udce9.csv"),
-    ],
-)
-def test_what_cannot_be_seen_is_shown_escaped(text: str, expected: str) -> None:
-    """Controls of both kinds, line ends, marks of direction, what is invisible, and what is no character."""
-    assert expected == shown(text)
-    assert shown(text).isprintable()
