@@ -97,3 +97,26 @@ def serving(*steps: Step, context: ssl.SSLContext | None = None) -> Iterator[Scr
         threading.Thread(target=accept, daemon=True).start()
         yield script
         listening.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def proxying(answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> Iterator[Script]:
+    """Run a proxy that answers each request for a tunnel so, and then passes on what comes from either side."""
+
+    def tunnel(sock: socket.socket, request: bytes) -> bool:
+        host, _, port = request.split()[1].decode().rpartition(":")
+        sock.sendall(answer)
+        if b" 200 " not in answer:
+            return False
+        with socket.create_connection((host, int(port))) as target:
+            threading.Thread(target=pass_on, args=(target, sock), daemon=True).start()
+            pass_on(sock, target)
+        return False
+
+    def pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+
+    with serving(tunnel) as script:
+        yield script

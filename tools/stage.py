@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
 import click
 from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import ProxyConfiguration, get_cert_path
@@ -69,7 +70,7 @@ def connect(client: DynamoDBClient) -> Client:
 
     Raises ValueError for an endpoint or a proxy that is malformed.
     """
-    session = boto3.DEFAULT_SESSION or boto3.Session()
+    session = botocore.session.get_session()
     found = session.get_credentials()
 
     def credentials() -> Credentials:
@@ -79,9 +80,9 @@ def connect(client: DynamoDBClient) -> Client:
         return Credentials(access_key or "", secret_key or "", token or "")
 
     url = client.meta.endpoint_url
-    ca_bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(verify=True)
+    ca_bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     proxy = ProxyConfiguration(get_environ_proxies(url)).proxy_url_for(url)
-    return Client(client.meta.region_name, credentials, Server(url, ca_bundle, proxy))
+    return Client(client.meta.region_name, credentials, Server(url, ca_bundle or get_cert_path(verify=True), proxy))
 
 
 class Parsed[T](click.ParamType[T]):

@@ -7,9 +7,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from scripted_server import Script, Step, sends, sends_and_closes, sends_and_resets, serving, trickles
+from scripted_server import Step, proxying, sends, sends_and_closes, sends_and_resets, serving, trickles
 
 from connections import MAX_BODY_BYTES, Answer, Server
 
@@ -377,29 +377,6 @@ def test_a_bundle_that_is_not_there_is_an_error_at_once() -> None:
     """It shows when the function starts, not with the first request."""
     with pytest.raises(FileNotFoundError):
         Server("https://example.com", "/nowhere/bundle.pem")
-
-
-@contextmanager
-def proxying(answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> Iterator[Script]:
-    """Run a proxy that answers each request for a tunnel so, and then passes on what comes from either side."""
-
-    def tunnel(sock: socket.socket, request: bytes) -> bool:
-        host, _, port = request.split()[1].decode().rpartition(":")
-        sock.sendall(answer)
-        if b" 200 " not in answer:
-            return False
-        with socket.create_connection((host, int(port))) as target:
-            threading.Thread(target=pass_on, args=(target, sock), daemon=True).start()
-            pass_on(sock, target)
-        return False
-
-    def pass_on(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-
-    with serving(tunnel) as script:
-        yield script
 
 
 def test_a_proxy_is_asked_for_a_tunnel(certified: Callable[[str], tuple[ssl.SSLContext, str]]) -> None:
