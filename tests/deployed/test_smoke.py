@@ -75,7 +75,7 @@ def smoked(own_cloud: LocalCloud) -> Iterator[Smoked]:
         url = f"{cloud.endpoint}/_aws/execute-api/{stack.ids['HttpApi']}/$default"
         as_deployed = list(check_stage("smoke", connect, CREDENTIALS, url=url))
         dynamodb = cloud.client("dynamodb")
-        for table in ("VisitsTable", "FilesTable"):
+        for table in ("VisitsTable", "FilesTable", "KeysTable"):
             recover(cloud, stack, table, enabled=True)
             dynamodb.update_table(TableName=stack.ids[table], SSESpecification={"Enabled": True})
         throttle(cloud, stack, 50)
@@ -108,8 +108,10 @@ def test_of_a_stage_on_the_local_cloud_it_misses_what_that_does_not_emulate(smok
         "FAILED HttpApiStage: settings of single routes",
         "FAILED VisitsTable: encrypted with a key of KMS",
         "FAILED FilesTable: encrypted with a key of KMS",
+        "FAILED KeysTable: encrypted with a key of KMS",
         "FAILED VisitsTable: point-in-time recovery",
         "FAILED FilesTable: point-in-time recovery",
+        "FAILED KeysTable: point-in-time recovery",
         f"FAILED {SERIES}, its preflight",
         f"FAILED {SERIES}/chart, its preflight",
         f"FAILED {LIST}, its preflight",
