@@ -3,6 +3,7 @@
 // Lambda's file system is read-only: what it imports from a package without bytecode is compiled at every cold start.
 // This packages the bytecode beside the modules, valid by its source's hash: a time stamp would not outlive the package.
 
+const crypto = require('crypto');
 const fs = require('fs');
 const { spawnSync } = require('child_process');
 
@@ -11,6 +12,10 @@ module.exports = class Bytecode {
     this.serverless = serverless;
     // With this set, to any value, pip writes hash-checked bytecode too, for the layer.
     process.env.SOURCE_DATE_EPOCH ??= '315532800';
+    // The layer is built once for its requirements and settings. A folder of its own keeps out what was built otherwise.
+    const settings = serverless.service.custom.pythonRequirements;
+    const digest = crypto.createHash('sha256').update(JSON.stringify(settings)).digest('hex');
+    settings.cacheLocation = `.venv/layers/${digest.slice(0, 16)}`;
     this.hooks = { 'before:package:createDeploymentArtifacts': () => this.compile() };
   }
 

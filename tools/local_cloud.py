@@ -33,7 +33,7 @@ PORT = 4566
 """MiniStack's own default."""
 
 START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 10
+STOP_TIMEOUT_S = 3  # it has nothing to save, and may wait for a function that nobody waits for
 COMMAND_TIMEOUT_S = 300
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

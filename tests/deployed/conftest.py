@@ -29,9 +29,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the project for `sls` to run in; the processes of the tests have one each."""
-    return copy_service(tmp_path_factory.mktemp("service") / "visits")
+def service(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
+    """A folder of the project for `sls` to run in, one for each process of the tests."""
+    folder = copy_service(tmp_path_factory.mktemp("service") / "visits")
+    # The converter's layer, which all folders share, is built by one process while the others wait.
+    packaged(shared, folder, "dev")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +80,15 @@ def package(service: Path, shared: Path) -> Packager:
 
     @cache
     def of_stage(stage: str, **params: str) -> Package:
-        packaged = Package(shared / re.sub(r"[^\w=.-]", "_", " ".join(["package", stage, *stage_params(params)])))
-        with locked(shared / f"{packaged.folder.name}.lock"):
-            if not packaged.is_there():
-                package_stage(service, packaged.folder, stage, **params)
-        return packaged
+        return packaged(shared, service, stage, **params)
 
     return of_stage
+
+
+def packaged(shared: Path, service: Path, stage: str, **params: str) -> Package:
+    """Package a stage, or wait until another process has done so; return its package."""
+    package = Package(shared / re.sub(r"[^\w=.-]", "_", " ".join(["package", stage, *stage_params(params)])))
+    with locked(shared / f"{package.folder.name}.lock"):
+        if not package.is_there():
+            package_stage(service, package.folder, stage, **params)
+    return package

@@ -93,7 +93,7 @@ def press_ctrl_c(started: Started) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def started(free_port: Callable[[], int]) -> Iterator[Started]:
+def started(free_port: Callable[[], int], service: Path) -> Iterator[Started]:  # noqa: ARG001 - it has built the layer
     """The service as `make start` puts it up."""
     running = make_start(free_port())
     try:
