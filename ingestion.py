@@ -151,7 +151,7 @@ class Environment:
         teller = Teller(s3, sns, environment["ALERTS_TOPIC_ARN"], environment["STAGE"])
         files = FilesTable(dynamodb, environment["FILES_TABLE"])
         visits = VisitsTable(dynamodb, environment["VISITS_TABLE"])
-        sources = read_sources(Path(__file__).with_name(environment["SOURCES_FILE"]))
+        sources = read_sources(Path(__file__).parent / environment["SOURCES_FILE"])
         return cls(s3, Converter(files, visits, teller.tell, limits), sources)
 
 

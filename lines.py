@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -76,15 +77,16 @@ class Text:
     def blocks(self) -> Iterator[Block]:
         """Yield the text in whole lines with their ends, which the last line may lack.
 
-        As much is read at once as a line may have, so only a block's first line can be too long.
+        As much is read at once as a line may have, so only the first lines of a block can be too long.
         """
         limit = self._limits.max_line_bytes
         rest = Block("", 1)
         for piece in self.pieces():
             text, line = (rest.text + piece.text, rest.line) if rest.text else piece
-            first_line = text[: min(end for end in (text.find("\n"), text.find("\r"), len(text)) if end >= 0)]
-            if byte_length(first_line, self.encoding) > limit:
-                raise BadFile(f"has a line of more than {limit:,} bytes, line {line}")
+            # Half a character of the last read may begin the second line, where a held \r ends the first.
+            for number, first in enumerate(islice(io.StringIO(text, newline=""), 2), line):
+                if byte_length(first.rstrip("\r\n"), self.encoding) > limit:
+                    raise BadFile(f"has a line of more than {limit:,} bytes, line {number}")
             end = max(text.rfind("\n"), text.rfind("\r")) + 1
             if end:
                 yield Block(text[:end], line)

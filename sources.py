@@ -1,7 +1,6 @@
 """What the files of a folder under `incoming/` look like: sources.toml, read strictly.
 
-A source is a third party whose files cannot be changed; its name is the folder's, compared whole. Run as a program,
-this module checks the files it is given, as a deployment does.
+A source is a third party whose files cannot be changed; its name is the folder's, compared whole.
 """
 
 from __future__ import annotations
@@ -186,13 +185,9 @@ def _time_zone(name: str) -> ZoneInfo:
 
 
 def main(paths: Sequence[str]) -> None:
-    """Check files; end with a line for the first mistake."""
+    """Check files, as packaging does; end the program with a line for the first mistake."""
     for path in paths:
         try:
             read_sources(Path(path))
         except (BadSources, OSError) as error:
             sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

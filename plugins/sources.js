@@ -1,6 +1,6 @@
 'use strict';
 
-// A mistake in sources.toml ends `make lint` and `make deploy` with the line that names it: packaging checks the file.
+// Packaging checks sources.toml, so a mistake in it ends `make lint` and `make deploy` with a line that names it.
 
 const { spawnSync } = require('child_process');
 
@@ -12,8 +12,9 @@ module.exports = class Sources {
 
   check() {
     const { service, serviceDir } = this.serverless;
+    const program = ['-c', 'import sources, sys; sources.main(sys.argv[1:])', service.custom.sourcesFile];
     const options = { cwd: serviceDir, encoding: 'utf8' };
-    const { status, error, stderr } = spawnSync(service.provider.runtime, ['sources.py', service.custom.sourcesFile], options);
+    const { status, error, stderr } = spawnSync(service.provider.runtime, program, options);
     if (status !== 0) throw new Error(error?.message ?? stderr.trim());
   }
 };

@@ -6,6 +6,7 @@ import json
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -18,11 +19,23 @@ from repository import VisitsTable
 from tools import local_cloud, tables
 from tools.local_cloud import LocalCloud
 
-KEY = "incoming/crash.csv"
+KEY = "incoming/crash/file.csv"
+SOURCES = """
+[crash]
+columns = { EventId = "Number", EventDay = "Date", EventCount = "Visits" }
+dates = "MM/DD/YYYY"
+thousands = ","
+"""
 EVENTS, DAYS = ("7001", "7002"), range(20180101, 20180101 + 23)
-ROWS = [f"{event},{day + 100 * month},{1 + day % 7}\n" for event in EVENTS for month in (0, 2, 4) for day in DAYS]
-FILE = "".join(["EventId,EventDay,EventCount\n", *ROWS, "7001,20181399,1\n", "7001,20180101,-1\n"])
-"""Three chunks and two bad rows."""
+ROWS = [
+    f"{event};{1 + month:02}/{day % 100:02}/2018;1,00{1 + day % 7}\n"
+    for event in EVENTS
+    for month in (0, 2, 4)
+    for day in DAYS
+]
+BAD_ROWS = ["7001;13/99/2018;1", "7001;01/01/2018;-1"]
+FILE = "\n".join(["Number;Date;Visits", *BAD_ROWS, "".join(ROWS)])
+"""Three chunks and two bad rows, in the dialect of a source."""
 
 STEPS = [
     "GetObject",
@@ -44,10 +57,11 @@ class Site:
     event: object
     topic_arn: str
     queue_url: str
+    sources: Path
 
 
 @pytest.fixture(scope="module")
-def site(cloud: LocalCloud) -> Site:
+def site(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The converter's surroundings on the local cloud, without the function: the tests run it, to kill it."""
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="crash-inbox", CreateBucketConfiguration={"LocationConstraint": local_cloud.REGION})
@@ -56,7 +70,9 @@ def site(cloud: LocalCloud) -> Site:
     queue_url = subscribe(cloud, topic_arn, "crash-alerts")
     entity = {"key": KEY, "size": len(FILE), "eTag": etag}
     event = {"Records": [{"s3": {"bucket": {"name": "crash-inbox"}, "object": entity}}]}
-    return Site(cloud, event, topic_arn, queue_url)
+    sources = tmp_path_factory.mktemp("crash") / "sources.toml"
+    sources.write_text(SOURCES)
+    return Site(cloud, event, topic_arn, queue_url, sources)
 
 
 type State = tuple[dict[tuple[str, int], int | float], list[Receipt]]
@@ -81,6 +97,7 @@ class Case:
             "FILES_TABLE": self.files.name,
             "ALERTS_TOPIC_ARN": self.site.topic_arn,
             "MAX_LINE_BYTES": "65536",
+            "SOURCES_FILE": str(self.site.sources),
         }
         return deliver(self.site.event, settings, when, at)
 
@@ -107,7 +124,7 @@ def test_the_undisturbed_run_is_right(undisturbed: Case) -> None:
     """What the others are compared with is not wrong itself."""
     counts, (receipt,) = undisturbed.state()
 
-    assert sum(int(row.rsplit(",", 1)[1]) for row in ROWS) == sum(
+    assert sum(int(row.rsplit(";", 1)[1].replace(",", "")) for row in ROWS) == sum(
         visits for (event, _), visits in counts.items() if event != "all"
     )
     assert counts["7001", 20180101] + counts["7002", 20180101] == counts["all", 20180101]
@@ -174,4 +191,4 @@ def test_every_case_tells_people_of_its_bad_rows(outcomes: dict[tuple[str, int],
     # Once for the undisturbed run and each case, and once more where the alert was sent and the last chunk was not.
     again = [("inside", 6), ("after", 6), ("lost", 6), ("before", 7)]
     assert 1 + len(outcomes) + len(again) == alerts
-    assert ["7001,20181399,1", "7001,20180101,-1"] == [json.loads(line)["text"] for line in rejects.splitlines()]
+    assert BAD_ROWS == [json.loads(line)["text"] for line in rejects.splitlines()]

@@ -15,13 +15,16 @@ from databases import boto3_at, client_at, counts_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from columns import Names
 from converter import Converter, Report, Result, RulesChanged, Source
 from dynamodb import Unavailable
 from lines import Limits
 from plan import cut, digest
 from receipts import FilesTable, Receipt
 from repository import VisitsTable
+from sources import NO_SETTINGS, Settings
 from tools import tables
+from values import day_reader
 
 if TYPE_CHECKING:
     from random import Random
@@ -239,6 +242,23 @@ def raiser(error: Exception) -> Callable[[Report], None]:
     return tell
 
 
+def test_a_file_that_was_begun_under_other_settings_is_not_gone_on_with(bench: Bench) -> None:
+    """A source's settings are part of the plan, as the rules of the code are."""
+    text = "EventId,EventDay,EventCount\n324,01.02.2017,1\n324,03.02.2017,1\n324,04.05.2017,1\n"
+    source = Source("inbox", "incoming/theirs/a.csv", "e1")
+    day_first, month_first = (Settings(read_day=day_reader(form)) for form in ("DD.MM.YYYY", "MM.DD.YYYY"))
+    dies = bench.converter(chunk_size=2, tell=raiser(Unavailable("told nobody")))
+    bad = f"{text}abc,01.02.2017,1\n".encode()
+    with pytest.raises(Unavailable):
+        dies.convert(source, io.BytesIO(bad), day_first)
+
+    with pytest.raises(RulesChanged):
+        bench.converter(chunk_size=2).convert(source, io.BytesIO(bad), month_first)
+
+    assert Result.INGESTED is bench.converter(chunk_size=2).convert(source, io.BytesIO(bad), day_first)[0]
+    assert {20170201: 1, 20170203: 1, 20170504: 1} == counts_of(bench.visits, "324")
+
+
 # Any interleaving. Each delivery runs in a thread of its own, and stops before and after each call to DynamoDB
 # until it is told to go on, or to die there.
 
@@ -250,7 +270,9 @@ class Killed(BaseException):
 class Delivery(threading.Thread):
     """A delivery of a file's content by a version of the code that cuts chunks of some size."""
 
-    def __init__(self, client: Any, names: tuple[str, str], source: Source, content: str, chunk_size: int) -> None:
+    def __init__(
+        self, client: Any, names: tuple[str, str], source: Source, content: str, chunk_size: int, settings: Settings
+    ) -> None:
         super().__init__(daemon=True)
         self.failure: BaseException | None = None
         self._client = client
@@ -261,15 +283,15 @@ class Delivery(threading.Thread):
         files = FilesTable(gated, names[1], sleep=lambda _: None)
         visits = VisitsTable(gated, names[0], sleep=lambda _: None)
         self._converter = Converter(files, visits, lambda _: self._gate(), Limits(), chunk_size, sleep=lambda _: None)
-        self._work = source, content
+        self._work = source, content, settings
         self.start()
         self._stopped.acquire()
 
     def run(self) -> None:
-        source, content = self._work
+        source, content, settings = self._work
         try:
             self._gate()
-            self._converter.convert(source, io.BytesIO(content.encode()))
+            self._converter.convert(source, io.BytesIO(content.encode()), settings)
         except Killed:
             pass
         except BaseException as error:  # noqa: BLE001 - it is the test's to raise
@@ -324,11 +346,36 @@ deliveries = st.lists(
 table_numbers = count(1)
 
 
-@given(st.tuples(contents, contents), deliveries, st.randoms(use_true_random=False), st.sampled_from([0, 0.02, 0.1]))
+SOURCE = Settings(
+    "theirs", Names({"EventId": "Number", "EventDay": "Date", "EventCount": "Visits"}), day_reader("DD.MM.YYYY")
+)
+
+
+def of_source(content: str) -> str:
+    """Return a content as a source writes it."""
+    rows = (line.split(",") for line in content.splitlines()[1:])
+    return "Visits\tDate\tNumber\n" + "".join(
+        f"{count}.0\t{day[6:]}.{day[4:6]}.{day[:4]}\t{event}\n" for event, day, count in rows
+    )
+
+
+@given(
+    st.tuples(contents, contents),
+    deliveries,
+    st.randoms(use_true_random=False),
+    st.sampled_from([0, 0.02, 0.1]),
+    st.booleans(),
+)
 def test_each_file_counts_once_whatever_is_delivered_dies_and_is_delivered_again(
-    moto: str, contents: tuple[str, str], deliveries: list[tuple[str, int, int]], fate: Random, death: float
+    moto: str,
+    contents: tuple[str, str],
+    deliveries: list[tuple[str, int, int]],
+    fate: Random,
+    death: float,
+    has_source: bool,
 ) -> None:
     """Of each name, the content that was claimed first, and of that each good row, whole or not at all."""
+    settings = SOURCE if has_source else NO_SETTINGS
     number = next(table_numbers)
     names = f"visits-{number}", f"files-{number}"
     memory = client_at(moto)
@@ -337,7 +384,8 @@ def test_each_file_counts_once_whatever_is_delivered_dies_and_is_delivered_again
     tables.create(boto3_at(moto), bench.files)
 
     def begin(name: str, version: int, chunk_size: int) -> Delivery:
-        return Delivery(memory, names, Source("inbox", name, f"etag {version}"), contents[version], chunk_size)
+        content = of_source(contents[version]) if has_source else contents[version]
+        return Delivery(memory, names, Source("inbox", name, f"etag {version}"), content, chunk_size, settings)
 
     running = [begin(*delivery) for delivery in deliveries]
     while alive := [delivery for delivery in running if not delivery.ended]:

@@ -187,7 +187,7 @@ def test_blocks_are_whole_lines_with_their_numbers(content: str, sizes: list[int
 @given(st.text(st.sampled_from(" \t\r\nx"), max_size=30), st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_the_first_character_is_found_and_the_lines_before_it_counted(content: str, sizes: list[int]) -> None:
     """Blanks before it are gone."""
-    text = text_of(content.encode(), sizes, 10)
+    text = text_of(content.encode(), sizes, 30)
 
     assert content.strip()[:1] == text.first_character()
     blocks = [block for block in text.blocks() if "x" in block.text]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import json
+import re
+import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,8 @@ from pathlib import Path
 import pytest
 from reading import read, refused
 
-from sources import ENCODINGS, NO_SETTINGS, SETTINGS, BadSources, Settings, main, read_sources, settings_of
+from sources import ENCODINGS, NO_SETTINGS, SETTINGS, BadSources, Settings, Sources, main, read_sources, settings_of
+from tools.local_cloud import PROJECT
 
 type Declare = Callable[[str], Settings]
 
@@ -279,8 +283,30 @@ def test_what_is_not_toml_is_told_as_such(data: bytes, tmp_path: Path) -> None:
     assert isinstance(raised.value.__cause__, (tomllib.TOMLDecodeError, UnicodeDecodeError))
 
 
-def test_the_program_checks_files(tmp_path: Path) -> None:
-    """As a deployment does: it ends with the mistake."""
+def packaged(folder: Path) -> str:
+    """Return what packaging prints where a folder has the file of sources; nothing where that is right."""
+    service = {"provider": {"runtime": "python3.13"}, "custom": {"sourcesFile": str(folder / "sources.toml")}}
+    program = f"""
+      const Sources = require("./plugins/sources.js");
+      const plugin = new Sources({{ service: {json.dumps(service)}, serviceDir: process.cwd() }});
+      plugin.hooks["before:package:createDeploymentArtifacts"]();
+    """
+    ended = subprocess.run(["node", "-e", program], cwd=PROJECT, text=True, capture_output=True, check=False)
+    return ended.stderr
+
+
+def test_packaging_ends_with_the_mistake(tmp_path: Path) -> None:
+    """So it reaches no stage."""
+    path = tmp_path / "sources.toml"
+    path.write_text('[it]\nevent = "1"\n')
+    assert "" == packaged(tmp_path)
+
+    path.write_text("[it]\nx = 1\n")
+    assert "Error: error: sources.toml: [it] has an unknown setting 'x'; " in packaged(tmp_path)
+
+
+def test_files_are_checked_one_after_the_other(tmp_path: Path) -> None:
+    """The first mistake ends it."""
     path = tmp_path / "other.toml"
     path.write_text("[it]\nx = 1\n")
 
@@ -289,3 +315,46 @@ def test_the_program_checks_files(tmp_path: Path) -> None:
         main(["sources.toml", str(path)])
     with pytest.raises(SystemExit, match=r"^error: .*No such file"):
         main([str(tmp_path / "none.toml")])
+
+
+EXAMPLES = {
+    "matomo": ("idSite,date,nb_visits,nb_actions\n1,2017-10-01,7,99\n".encode("utf-16"), ("1", 20171001)),
+    "analytics": (b"# ----\n# Start date: 20171001\n# ----\n\nDate,Active users\n20171001,7\n", ("2001", 20171001)),
+    "plausible": (
+        b"date,visitors,pageviews,bounces,visits,visit_duration\n2017-10-01,5,9,2,7,800\n",
+        ("2002", 20171001),
+    ),
+    "goatcounter": (
+        b"2Path,Title,Event,UserAgent,Browser,System,Session,Bot,Referrer,Referrer scheme,Screen size,Location,"
+        b"FirstVisit,Date\n" + b'/,"Say ""hi"", all",,,,,1,0,,,,,true,2017-10-01T12:00:00Z\n' * 7,
+        ("2003", 20171001),
+    ),
+    "log": (b'{"time": "2017-10-01T12:00:00.123Z", "path": "/"}\n' * 7, ("2004", 20171001)),
+    "counters": (
+        b"Datetime,Promenade (north),Promenade (south),Weather\n2017-10-02 01:45,7,,rain\n",
+        ("3001", 20171001),
+    ),
+    "spreadsheet": ("Kennung;Tag;Anzahl;Gerät\n324;01.10.2017;1.007;Größe\n".encode("cp1252"), ("324", 20171001)),
+}
+"""For each source of the documents: a file as it is exported, and the event and day of its visits."""
+
+
+def documented(folder: Path) -> Sources:
+    """Return the sources of docs/files.md."""
+    blocks = re.findall(r"^```toml\n(.*?)^```$", (PROJECT / "docs" / "files.md").read_text(), re.MULTILINE | re.DOTALL)
+    path = folder / "sources.toml"
+    path.write_text("\n".join(blocks), "utf-8")
+    return read_sources(path)
+
+
+def test_each_example_of_the_documents_is_tried(tmp_path: Path) -> None:
+    """With a file as it is exported."""
+    assert set(EXAMPLES) == set(documented(tmp_path))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_of_the_documents_reads_what_it_is_for(name: str, tmp_path: Path) -> None:
+    """Seven visits on one day, in one row or in seven."""
+    data, pair = EXAMPLES[name]
+
+    assert {pair: 1007 if name == "spreadsheet" else 7} == read(data, settings=documented(tmp_path)[name]).counts

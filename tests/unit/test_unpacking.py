@@ -231,6 +231,18 @@ def test_a_zip_that_is_not_understood_is_refused(at: int, value: bytes, message:
     assert message == why(data[:at] + value + data[at + len(value) :])
 
 
+def test_a_directory_may_be_that_of_a_large_zip() -> None:
+    """Some programs write sizes in 64 bits whatever they are."""
+    data = zipped()
+    at, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    entry = data[at : at + 20] + b"\xff" * 8 + data[at + 28 : end]
+    large_end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, end - at, at)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+
+    assert TEXT == unpacked(data[:at] + entry + large_end + locator + data[end:])
+    assert NOT_WHOLE_ZIP == why(data[:at] + entry + large_end + data[end:])
+
+
 def test_the_sizes_that_a_zip_states_are_not_believed() -> None:
     """What comes out is counted, and compared by its checksum."""
     data = bytearray(zipped())
