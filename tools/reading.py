@@ -21,6 +21,7 @@ from rich.console import Console
 from events import EventRow, UnusableRange, find_days, rank_events
 from http_utils import Problem, Request
 from intervals import Interval, day_of
+from keys import is_well_formed
 from query import read_events_query, read_series_query, with_dates
 from repository import Budget
 from representations import events_to_csv, events_to_json, to_csv, to_json
@@ -40,6 +41,24 @@ OPTIONS = {"resourceId": "EVENT_IDS", "startDate": "--start", "endDate": "--end"
 """By the API's name of a parameter, what it is called here; others have the same name."""
 
 _URL = click.option("--url", help="Ask a deployed API at this address, in the place of a stage's table.")
+
+
+_KEY_META = "visits.key"
+
+
+def _keep_key(context: click.Context, _: click.Parameter, key: str | None) -> None:
+    if key and not is_well_formed(key):
+        raise click.UsageError("the key is mistyped: its length, its characters or its checksum are not those of a key")
+    context.meta[_KEY_META] = key
+
+
+_KEY = click.option(
+    "--key",
+    envvar="VISITS_KEY",
+    callback=_keep_key,
+    expose_value=False,
+    help="A reader's key, for an API that demands one; better by VISITS_KEY.",
+)
 _START = click.option("--start", help="First day: YYYYMMDD, YYYY-MM-DD, today, yesterday-3m, ….")
 _END = click.option("--end", help="Last day, inclusive.")
 _DAYS = click.option(
@@ -65,6 +84,7 @@ _JSON = click.option("--json", "output", flag_value="json", help="As the API ans
 @_JSON
 @click.option("--csv", "output", flag_value="csv", help="As a visit file; the default where the output is no terminal.")
 @_URL
+@_KEY
 @on_tables
 def query(
     stage: Stage,
@@ -112,6 +132,7 @@ def query(
 @_JSON
 @click.option("--csv", "output", flag_value="csv", help="The default where the output is no terminal.")
 @_URL
+@_KEY
 @on_tables
 def events(
     stage: Stage,
@@ -226,12 +247,20 @@ def _rows_of_api(url: str, path: str, parameters: Mapping[str, str]) -> Iterator
         yield from rows
         target = re.search(r'<([^>]+)>; rel="next"', link)
         following = urljoin(following, target[1]) if target else None
+        if following and urlsplit(following).netloc != parts.netloc:
+            raise click.ClickException(f"{parts.netloc} links to another host, which is not asked")
 
 
-def _get(address: str) -> tuple[Sequence[Any], str]:
+def _get(address: str, *, key_in_query: bool = False) -> tuple[Sequence[Any], str]:
     """Return the rows of an answer, and its `Link`."""
-    parts = urlsplit(address)
+    original, parts = address, urlsplit(address)
     headers = {"Accept": "application/json"}
+    key = click.get_current_context().meta.get(_KEY_META)
+    if key and key_in_query:
+        address = f"{address}&{urlencode({'key': key})}"
+        parts = urlsplit(address)
+    elif key:
+        headers["Authorization"] = f"Bearer {key}"
     if (parts.hostname or "").endswith(".localhost"):
         # Not every resolver knows that these names are this machine's.
         headers["Host"] = parts.netloc
@@ -241,6 +270,9 @@ def _get(address: str) -> tuple[Sequence[Any], str]:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
             return json.load(answer), answer.headers.get("Link", "")
     except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.UNAUTHORIZED and key and not key_in_query:
+            # A key in a header is as good as none here: the stage looks for keys in the address.
+            return _get(original, key_in_query=True)
         message = _message(error)
         if error.code == HTTPStatus.BAD_REQUEST:  # such as a range that is too long
             raise Problem(error.code, message) from error

@@ -16,6 +16,7 @@ from event_files import Context
 from settings import STAGE
 
 import handler
+from keys import make_key
 from repository import VisitsTable
 from tools import cli, reading
 
@@ -29,6 +30,8 @@ class FakeApi(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), ApiHandler)
         self.told: tuple[int, dict[str, str], bytes] | None = None
         self.asked: list[str] = []
+        self.shown: list[str | None] = []
+        self.keys_in_query = False
 
     @property
     def url(self) -> str:
@@ -42,6 +45,9 @@ class ApiHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(f"{self.headers['Host'].partition(':')[0]} {self.path}")
+        self.server.shown.append(self.headers["Authorization"])
+        if self.server.keys_in_query and "key=" not in self.path:
+            return self.answer(401, {}, b'{"message": "Unauthorized"}')
         if self.server.told:
             return self.answer(*self.server.told)
         parts = urlsplit(self.path)
@@ -301,6 +307,56 @@ def test_an_api_is_asked_by_its_own_name(fake_api: FakeApi, capsys: pytest.Captu
     capsys.readouterr()
 
     assert ["api.localhost /prod/visits/324,7?last=3", "127.0.0.1 /visits/324?"] == fake_api.asked
+
+
+def test_a_key_is_shown_in_a_header(
+    fake_api: FakeApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given as an option or by VISITS_KEY; the address does not have it."""
+    fake_api.told = (200, {}, b"[]")
+    key = make_key()
+
+    cli.main(["query", "324", "--url", fake_api.url, "--key", key])
+    monkeypatch.setenv("VISITS_KEY", key)
+    cli.main(["events", "--url", fake_api.url])
+    capsys.readouterr()
+
+    assert [f"Bearer {key}"] * 2 == fake_api.shown
+    assert [] == [each for each in fake_api.asked if key in each]
+
+
+def test_a_key_is_put_into_the_address_where_the_api_looks_for_it_there(
+    fake_api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such an API answers to a key in a header as it does to none."""
+    fake_api.told = (200, {}, b"[]")
+    fake_api.keys_in_query = True
+    key = make_key()
+
+    cli.main(["query", "324", "--last", "3", "--url", fake_api.url, "--key", key])
+
+    assert f"api.localhost /visits/324?last=3&key={key}" == fake_api.asked[-1]
+    assert [f"Bearer {key}", None] == fake_api.shown
+    assert key not in "".join(capsys.readouterr())
+
+
+def test_a_mistyped_key_is_not_sent(fake_api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its checksum tells; the message does not repeat it."""
+    code, message = error(capsys, "query", "324", "--url", fake_api.url, "--key", make_key()[:-1])
+
+    assert (2, True) == (code, message.startswith("error: the key is mistyped"))
+    assert "visits_" not in message
+    assert [] == fake_api.asked
+
+
+def test_a_link_to_another_host_is_not_followed(fake_api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be shown the key."""
+    fake_api.told = (200, {"Link": '<https://elsewhere.example/visits/324>; rel="next"'}, b"[]")
+
+    code, message = error(capsys, "query", "324", "--url", fake_api.url)
+
+    assert 1 == code
+    assert message.endswith("links to another host, which is not asked\n")
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "api.example.com", "https://", "ftp://api.example.com"])
