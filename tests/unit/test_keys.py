@@ -92,7 +92,9 @@ def test_a_name_is_taken_as_it_is(name: str) -> None:
     assert name == parse_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "-x", "x" * 41, "a b", 'a"b', "a\n", "ä", "name:x", make_key()])
+@pytest.mark.parametrize(
+    "name", ["", "-x", "x" * 41, "a b", 'a"b', "a\n", "ä", "name:x", pytest.param(make_key(), id="a key")]
+)
 def test_a_name_that_could_break_a_line_of_the_log_or_be_a_key_is_refused(name: str) -> None:
     """The message says what a name may be."""
     with pytest.raises(InvalidValue, match="is not a name"):
