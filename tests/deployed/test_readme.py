@@ -241,7 +241,10 @@ def test_a_taken_port_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         done = subprocess.run(
-            ["python", "local_cloud.py", "--port", str(port)], cwd=local_cloud.PROJECT, text=True, capture_output=True
+            ["python", "-m", "tools.local_cloud", "--port", str(port)],
+            cwd=local_cloud.PROJECT,
+            text=True,
+            capture_output=True,
         )
 
     assert 1 == done.returncode
