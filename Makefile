@@ -11,7 +11,7 @@ TEMPLATES := $(LINTED_STAGES:%=.package/%/cloudformation-template-update-stack.j
 .DEFAULT_GOAL := help
 .PHONY: help install start test test-unit test-deployed picture lint format deploy remove smoke bench load
 
-# These reach an AWS account. The stage is said each time: one that the environment happens to have does not count.
+# These reach an AWS account, so the stage has to be given on the command line, not by the environment.
 # `value` keeps make from running a $(shell …) in what is said, and without ' and $ the shell takes it as text.
 ifneq ($(filter deploy remove smoke,$(MAKECMDGOALS)),)
 ifneq ($(origin STAGE) $(words $(value STAGE)),command line 1)
@@ -101,7 +101,7 @@ format: .venv/.installed-lint ## Rewrite the code in the project's style
 deploy: install ## Deploy a stage to an AWS account (STAGE=dev, PARAMS="auth=iam tlsOnly=true")
 	sls deploy $(STAGE_OPTIONS)
 
-remove: install ## Remove a stage with its counts, but for what it retains (STAGE=dev)
+remove: install ## Remove a stage with its counts, except what it retains (STAGE=dev)
 	sls remove $(STAGE_OPTIONS)
 
 smoke: install ## Check a deployed stage, changing nothing (STAGE=dev)

@@ -121,7 +121,8 @@ def _why_unreadable(error: ClientError) -> str | None:
     return _UNREADABLE.get(code)
 
 
-logger = Logger(service="file-converter")
+# Lambda reads the level of a line only if its time is RFC 3339.
+logger = Logger(service="file-converter", use_rfc3339=True)
 metrics = Metrics(namespace="Visits", service="file-converter")
 
 

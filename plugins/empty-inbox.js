@@ -1,67 +1,87 @@
 'use strict';
 
-// CloudFormation deletes no bucket that has objects in it, and the framework empties only the one it deploys from.
-// `sls remove` empties the inbox first, every version and every delete marker of it; unless the stage keeps its inbox.
+// CloudFormation deletes no bucket that contains objects, and osls empties only the bucket that it deploys from.
+// So `sls remove` first deletes every version and delete marker in the inbox, unless the deployed stack keeps its inbox.
 
-const { CloudFormationClient, DescribeStackResourceCommand } = require('@aws-sdk/client-cloudformation');
-const { S3Client, DeleteObjectsCommand, ListObjectVersionsCommand } = require('@aws-sdk/client-s3');
+const {
+  CloudFormationClient,
+  DescribeStackResourceCommand,
+  GetTemplateCommand,
+} = require('@aws-sdk/client-cloudformation');
+const {
+  S3Client,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  ListObjectVersionsCommand,
+} = require('@aws-sdk/client-s3');
+
+// XML 1.0 has no way to write most of these, so a key that contains one cannot stand in DeleteObjects' list.
+const NOT_IN_XML = /[\x00-\x1f\x7f\ufffe\uffff]/;
 
 module.exports = class EmptyInbox {
   constructor(serverless, options, { log }) {
-    this.serverless = serverless;
     this.provider = serverless.getProvider('aws');
     this.log = log;
     this.hooks = { 'before:remove:remove': () => this.empty() };
   }
 
   async empty() {
-    if (this.keepsInbox()) return;
     const config = await this.provider.getAwsSdkV3Config();
-    const bucket = await this.inbox(new CloudFormationClient(config));
+    const bucket = await this.inboxToDelete(new CloudFormationClient(config));
     if (!bucket) return;
     const s3 = new S3Client(config);
     for (;;) {
-      // What was listed is deleted, so the first page is always the next.
-      const page = await this.listed(s3, bucket);
-      const listed = [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])];
-      if (!listed.length) break;
-      const Objects = listed.map(({ Key, VersionId }) => ({ Key, VersionId }));
+      // Everything listed is deleted before the next listing, so that one begins with what is left.
+      const versions = await this.listVersions(s3, bucket);
+      if (!versions.length) break;
+      await this.deleteVersions(s3, bucket, versions);
+    }
+    this.log.notice(`Emptied the inbox ${bucket}`);
+  }
+
+  // Return the name of the deployed stack's inbox; undefined if there is none, or if the stack keeps it. The stack is
+  // asked, not serverless.yml, because params given at the deployment may be missing at the removal.
+  async inboxToDelete(cloudFormation) {
+    const StackName = this.provider.naming.getStackName();
+    try {
+      const { TemplateBody } = await cloudFormation.send(new GetTemplateCommand({ StackName }));
+      if (JSON.parse(TemplateBody).Resources.Inbox?.DeletionPolicy?.startsWith('Retain')) return undefined;
+      const described = await cloudFormation.send(
+        new DescribeStackResourceCommand({ StackName, LogicalResourceId: 'Inbox' })
+      );
+      return described.StackResourceDetail.PhysicalResourceId;
+    } catch (error) {
+      // There is no such stack, or no inbox in it.
+      if (error.name === 'ValidationError') return undefined;
+      throw error;
+    }
+  }
+
+  async listVersions(s3, bucket) {
+    try {
+      // Without an encoding, a control character in a key makes the answer invalid XML.
+      const page = await s3.send(new ListObjectVersionsCommand({ Bucket: bucket, EncodingType: 'url' }));
+      return [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])].map(({ Key, VersionId }) => ({
+        Key: decodeURIComponent(Key.replaceAll('+', ' ')),
+        VersionId,
+      }));
+    } catch (error) {
+      // The bucket was deleted by hand, or by an earlier removal that did not finish.
+      if (error.name === 'NoSuchBucket') return [];
+      throw error;
+    }
+  }
+
+  async deleteVersions(s3, bucket, versions) {
+    const Objects = versions.filter(({ Key }) => !NOT_IN_XML.test(Key));
+    if (Objects.length) {
       const { Errors: errors } = await s3.send(
         new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } })
       );
       if (errors?.length) throw new Error(`${bucket}/${errors[0].Key} was not deleted: ${errors[0].Message}`);
     }
-    this.log.notice(`Emptied the inbox ${bucket}`);
-  }
-
-  keepsInbox() {
-    const { resources } = this.serverless.service;
-    return [resources].flat().some(({ Resources }) => Resources?.Inbox?.DeletionPolicy === 'Retain');
-  }
-
-  async listed(s3, bucket) {
-    try {
-      return await s3.send(new ListObjectVersionsCommand({ Bucket: bucket }));
-    } catch (error) {
-      // Deleted by hand, or by a removal that did not come to its end.
-      if (error.name === 'NoSuchBucket') return {};
-      throw error;
-    }
-  }
-
-  async inbox(cloudFormation) {
-    try {
-      const described = await cloudFormation.send(
-        new DescribeStackResourceCommand({
-          StackName: this.provider.naming.getStackName(),
-          LogicalResourceId: 'Inbox',
-        })
-      );
-      return described.StackResourceDetail.PhysicalResourceId;
-    } catch (error) {
-      // No such stack, or a stack without an inbox: nothing to empty.
-      if (error.name === 'ValidationError') return undefined;
-      throw error;
+    for (const { Key, VersionId } of versions.filter(({ Key }) => NOT_IN_XML.test(Key))) {
+      await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key, VersionId }));
     }
   }
 };

@@ -45,8 +45,8 @@ def listed(one_or_more: str | list[str]) -> list[str]:
 class Packager(Protocol):
     """A function that packages a stage."""
 
-    def __call__(self, stage: str, **params: str) -> Package:
-        """Return the package of a stage with these params."""
+    def __call__(self, stage: str, region: str = ..., **params: str) -> Package:
+        """Return the package of a stage for a region, with these params."""
         ...
 
 
@@ -61,16 +61,16 @@ def copy_service(folder: Path) -> Path:
             shutil.copy2(entry, folder)
         elif entry.name in {"page", "plugins"}:
             shutil.copytree(entry, folder / entry.name)
-        elif entry.name in {".venv", "docs", "node_modules", "tests", "tools"}:
+        elif entry.name in {".venv", "docs", "node_modules", "requirements", "tests", "tools"}:
             (folder / entry.name).symlink_to(entry)
     return folder
 
 
-def package_stage(service: Path, folder: Path, stage: str, **params: str) -> None:
+def package_stage(service: Path, folder: Path, stage: str, region: str, **params: str) -> None:
     """Package a stage where every call to AWS would fail: no credentials, and an endpoint that refuses."""
     environment = {name: value for name, value in os.environ.items() if "AWS_ACCESS" not in name}
     subprocess.run(
-        ["sls", "package", "--stage", stage, "--package", str(folder), *stage_params(params)],
+        ["sls", "package", "--stage", stage, "--region", region, "--package", str(folder), *stage_params(params)],
         cwd=service,
         env=environment | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
         check=True,

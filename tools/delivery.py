@@ -35,8 +35,8 @@ HERE = "(command line)"
 """Stands for a bucket in the receipts of files that were loaded from here; no bucket can have this name."""
 
 POLL_S = 0.2
-LONGEST_RUN = Config(connect_timeout=5, read_timeout=930, retries={"total_max_attempts": 1})
-"""A function may take 900 s, and must not be invoked again because nobody waited for it."""
+LONGEST_RUN = Config(connect_timeout=5, read_timeout=930, retries={"total_max_attempts": 1}, tcp_keepalive=True)
+"""A run may take 900 s and must not be started twice, and no firewall may drop the connection while it is silent."""
 
 
 @click.command()

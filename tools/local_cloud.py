@@ -1,6 +1,6 @@
-"""The local cloud: MiniStack on 127.0.0.1, IAM enforced, with this very serverless.yml deployed to it.
+"""The local cloud: MiniStack on 127.0.0.1, IAM enforced, with serverless.yml deployed to it.
 
-Run as a program it is `make start`. It reaches no AWS account: endpoint and credentials are the local cloud's own.
+As a program it is `make start`. It reaches no AWS account: endpoint and credentials are the local cloud's own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOOLS = PROJECT / "node_modules" / ".bin"
 STAGE = "local"
 REGION = "eu-west-1"
 PORT = 4566
-"""MiniStack's own default."""
+"""MiniStack's default."""
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 3  # it has nothing to save, and may wait for a function that nobody waits for
@@ -40,12 +40,12 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class LocalCloudError(Exception):
-    """The local cloud did not start, or a command failed on it; the message ends with what was printed."""
+    """The local cloud did not start, or a command on it failed. The message ends with what was printed."""
 
 
 @dataclass(frozen=True)
 class LocalCloud:
-    """A running MiniStack: how to reach it and how to deploy to it."""
+    """A running MiniStack, with the ways to reach it and to deploy to it."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -54,12 +54,12 @@ class LocalCloud:
 
     @property
     def endpoint(self) -> str:
-        """The address for AWS_ENDPOINT_URL: a number, as under a name S3 clients ask for `<bucket>.localhost`."""
+        """The address for AWS_ENDPOINT_URL, with a number: with a name, S3 clients ask for `<bucket>.localhost`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The environment variables that lead any AWS tool here, as MiniStack's root user."""
+        """The environment variables that make any AWS tool use this cloud, as MiniStack's root user."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
@@ -73,8 +73,8 @@ class LocalCloud:
         return _client(service, self.endpoint)
 
     def run(self, *command: str) -> str:
-        """Run a command of the project against this cloud; return what it printed, or raise LocalCloudError."""
-        # A stack is up within a second here: look more often than every 5 s. osls on Node.js 20 warns of Node.js 20.
+        """Return what a command of the project prints on this cloud; raises LocalCloudError if it fails."""
+        # A stack is ready within a second here, so osls polls more often. On Node.js 20 it prints a warning.
         quickly = {"SLS_AWS_MONITORING_FREQUENCY": "250", "NODE_NO_WARNINGS": "1"}
         done = subprocess.run(
             command,
@@ -92,8 +92,8 @@ class LocalCloud:
         return done.stdout
 
     def deploy(self, stage: str, **params: str) -> str:
-        """Deploy serverless.yml with stage params so; return its API's address, as curl and browsers find it."""
-        # Every `sls` packages into the one folder .serverless: two at once would spoil each other's package.
+        """Deploy serverless.yml with these params, and return the API's address, as curl and browsers find it."""
+        # Every `sls` packages into the folder .serverless, so two at once would destroy each other's package.
         with (self.service / "serverless.yml").open() as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             self.run("sls", "deploy", "--stage", stage, *stage_params(params))
@@ -106,7 +106,7 @@ class LocalCloud:
 
 
 def stage_params(params: Mapping[str, str]) -> list[str]:
-    """Return what tells `sls` that a stage's params are other than serverless.yml has them."""
+    """Return the options of `sls` that change params of a stage."""
     return [f"--param={name}={value}" for name, value in params.items()]
 
 
@@ -118,10 +118,10 @@ def _client(service: Any, endpoint: str) -> Any:
 
 @contextmanager
 def running(port: int, state: Path, service: Path = PROJECT) -> Iterator[LocalCloud]:
-    """Start MiniStack, empty, on 127.0.0.1 and yield it; stop it and every process of it at the end.
+    """Yield a MiniStack, started empty on 127.0.0.1; stop it and all its processes at the end.
 
-    Its log and scratch files go under `state`; `service` is the folder to deploy from. Raises LocalCloudError where the
-    port is taken.
+    Its log and its temporary files go under `state`; `service` is the folder to deploy from. Raises LocalCloudError if
+    the port is taken.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -138,13 +138,13 @@ def running(port: int, state: Path, service: Path = PROJECT) -> Iterator[LocalCl
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",  # Its Lambda workers inherit it.
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "IOT_MTLS_ENABLED": "0",  # else it listens for MQTT, on all interfaces
+        "IOT_MTLS_ENABLED": "0",  # otherwise it listens for MQTT on all interfaces
         "MINISTACK_REGION": REGION,
         "TMPDIR": str(scratch),
     }
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C in the terminal reaches us alone, and one signal to the group ends
-        # MiniStack together with the Lambda workers it has started.
+        # In a session of its own, MiniStack does not receive the terminal's Ctrl-C, and one signal to its group ends it
+        # together with the Lambda workers that it has started.
         process = subprocess.Popen(
             [sys.executable, "-m", "ministack"],
             cwd=state,
@@ -164,7 +164,7 @@ def running(port: int, state: Path, service: Path = PROJECT) -> Iterator[LocalCl
 
 
 def leave_aws() -> None:
-    """Close, for this process and all that it starts, every way to an AWS account; put the project's tools on PATH."""
+    """Remove every way to an AWS account from this process and its children, and put the project's tools on PATH."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "MINISTACK_")) or name.lower().endswith("_proxy"):
             del os.environ[name]
@@ -188,7 +188,7 @@ def _wait_until_healthy(cloud: LocalCloud, log: Path) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # First the request, then, to whatever is left of the group, the order.
+    # SIGTERM asks MiniStack to end; SIGKILL ends what is left of its group.
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal_number)
@@ -222,7 +222,7 @@ def _start(port: int) -> NoReturn:
             )
             status = cloud.process.wait()
         except KeyboardInterrupt:
-            # An impatient second Ctrl-C must not cut the cleaning up short.
+            # A second Ctrl-C must not interrupt the cleaning up.
             for signal_number in _ENDING_SIGNALS:
                 signal.signal(signal_number, signal.SIG_IGN)
             raise
@@ -230,7 +230,7 @@ def _start(port: int) -> NoReturn:
 
 
 def main() -> None:
-    """Start the local cloud, deploy to it, load the sample; run until Ctrl-C."""
+    """Start the local cloud, deploy to it, drop the sample file into it, and run until Ctrl-C."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=PORT, choices=range(1, 65536), metavar="PORT")
     port: int = parser.parse_args().port

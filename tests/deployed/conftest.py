@@ -79,16 +79,16 @@ def package(service: Path, shared: Path) -> Packager:
     """Package a stage once, whichever of the test processes asks for it first."""
 
     @cache
-    def of_stage(stage: str, **params: str) -> Package:
-        return packaged(shared, service, stage, **params)
+    def of_stage(stage: str, region: str = local_cloud.REGION, **params: str) -> Package:
+        return packaged(shared, service, stage, region, **params)
 
     return of_stage
 
 
-def packaged(shared: Path, service: Path, stage: str, **params: str) -> Package:
+def packaged(shared: Path, service: Path, stage: str, region: str = local_cloud.REGION, **params: str) -> Package:
     """Package a stage, or wait until another process has done so; return its package."""
-    package = Package(shared / re.sub(r"[^\w=.-]", "_", " ".join(["package", stage, *stage_params(params)])))
+    package = Package(shared / re.sub(r"[^\w=.-]", "_", " ".join(["package", stage, region, *stage_params(params)])))
     with locked(shared / f"{package.folder.name}.lock"):
         if not package.is_there():
-            package_stage(service, package.folder, stage, **params)
+            package_stage(service, package.folder, stage, region, **params)
     return package

@@ -88,11 +88,12 @@ def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud,
     other = Api(cloud.deploy("other", **PLAIN_HTTP))
     cloud.run("visits", "add", "324", "20171018", "--stage", "other")
     cloud.run("visits", "upload", str(local_cloud.SAMPLE), "--stage", "other")
-    # The inbox then has a file in two versions, with a delete marker on top.
+    # The inbox then has a file in two versions, with a delete marker on top, and a key that cannot stand in XML.
     s3 = cloud.client("s3")
     (inbox,) = [name for kind, name in inventory(cloud) - before if kind == "bucket" and "inbox" in name]
     s3.put_object(Bucket=inbox, Key="incoming/visits.csv", Body=b"")
     s3.delete_object(Bucket=inbox, Key="incoming/visits.csv")
+    s3.put_object(Bucket=inbox, Key="incoming/a\x1b+b c%20d.csv", Body=b"")
 
     assert [*BOOK_324.items(), (20171018, 1)] == rows(other.get("/visits/324"))
     assert inventory(cloud) > before

@@ -19,7 +19,7 @@ from tools import local_cloud
 from tools.local_cloud import LocalCloud
 
 OPERATIONS = (local_cloud.PROJECT / "docs" / "operations.md").read_text()
-BE_TOLD = OPERATIONS.partition("## Be told")[2].partition("\n## ")[0]
+ALARMS = OPERATIONS.partition("## Alarms")[2].partition("\n## ")[0]
 
 
 def alarms(package: Package) -> dict[str, dict[str, Any]]:
@@ -93,7 +93,7 @@ def test_every_alarm_has_a_line_in_operations_md(package: Packager) -> None:
     """By its name, without the stage's; and no line tells of an alarm that is not there."""
     names = [alarm["AlarmName"].removeprefix("visits-dev-") for alarm in alarms(package("dev")).values()]
 
-    assert sorted(names) == sorted(re.findall(r"^\| `([a-z-]+)` \|", BE_TOLD, re.MULTILINE))
+    assert sorted(names) == sorted(re.findall(r"^\| `([a-z-]+)` \|", ALARMS, re.MULTILINE))
 
 
 def test_the_converters_metrics_are_the_ones_that_are_watched(package: Packager) -> None:
@@ -128,7 +128,9 @@ def test_the_dashboard_shows_the_alarms_and_every_metric_that_they_watch(package
 @pytest.mark.usefixtures("api")
 def test_the_dashboard_names_what_is_deployed(cloud: LocalCloud) -> None:
     """Nothing in it is left to fill in."""
-    body = cloud.client("cloudwatch").get_dashboard(DashboardName=f"visits-{STAGE}")["DashboardBody"]
+    body = cloud.client("cloudwatch").get_dashboard(DashboardName=f"visits-{STAGE}-{local_cloud.REGION}")[
+        "DashboardBody"
+    ]
 
     assert "${" not in body
     assert cloud.outputs(STAGE)["HttpApiId"] in body

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DOCUMENTS = ("README.md", "docs/recipes.md", "docs/files.md", "docs/cli.md")
+DOCUMENTS = ("README.md", "docs/recipes.md", "docs/files.md", "docs/cli.md", "docs/CONTRIBUTING.md")
 """The documents whose commands work on what `make start` has put up, in the order in which they are run."""
 
 RECIPES = (local_cloud.PROJECT / "docs" / "recipes.md").read_text()

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -107,35 +108,81 @@ def test_the_stack_is_what_it_is(package: Packager) -> None:
     } == {name: resource["Type"] for name, resource in package("dev").template["Resources"].items()}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_has_names_of_its_own(package: Packager, stage: str) -> None:
-    """Two stages in one account do not meet."""
-    packaged = package(stage)
-    function, converter = (packaged.resource(f"{name}LambdaFunction") for name in ("GetVisits", "IngestFile"))
+NAMES = {
+    "AWS::ApiGatewayV2::Api": None,  # several APIs may have one name
+    "AWS::ApiGatewayV2::Authorizer": None,
+    "AWS::ApiGatewayV2::Integration": None,
+    "AWS::ApiGatewayV2::Route": None,
+    "AWS::ApiGatewayV2::Stage": None,
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::IAM::Policy": None,  # within its role
+    "AWS::IAM::Role": "RoleName",
+    "AWS::Lambda::EventInvokeConfig": None,
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Lambda::LayerVersion": "LayerName",
+    "AWS::Lambda::Permission": None,
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::S3::BucketPolicy": None,
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SNS::TopicPolicy": None,
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SQS::QueuePolicy": None,
+}
+"""The property that names a resource of each type; None where a name is not needed or may be there twice."""
 
-    assert f"user-visits-{stage}" == packaged.resource("VisitsTable")["TableName"]
-    assert f"visit-files-{stage}" == packaged.resource("FilesTable")["TableName"]
-    assert f"visits-alerts-{stage}" == packaged.resource("AlertsTopic")["TopicName"]
-    assert f"visits-failed-events-{stage}" == packaged.resource("FailedEvents")["QueueName"]
-    assert f"visits-{stage}-getVisits" == function["FunctionName"]
-    assert f"visits-{stage}-ingestFile" == converter["FunctionName"]
-    assert f"/aws/lambda/visits-{stage}-getVisits" == packaged.resource("GetVisitsLogGroup")["LogGroupName"]
-    assert f"/aws/lambda/visits-{stage}-ingestFile" == packaged.resource("IngestFileLogGroup")["LogGroupName"]
-    assert f"user-visits-{stage}" == function["Environment"]["Variables"]["VISITS_TABLE"]
-    variables = converter["Environment"]["Variables"]
-    assert (stage, f"user-visits-{stage}", f"visit-files-{stage}") == (
+OF_ALL_REGIONS = {"AWS::CloudWatch::Dashboard", "AWS::IAM::Role", "AWS::S3::Bucket"}
+"""The types whose names AWS has once for all regions; of the others it has them once a region."""
+
+
+def names(package: Package, types: Collection[str] = NAMES.keys()) -> set[tuple[str, str]]:
+    """Return the names that a template gives to resources of some types, by their type."""
+    resources = package.template["Resources"].values()
+    named = ((each["Type"], each.get("Properties", {}).get(NAMES[each["Type"]])) for each in resources)
+    return {(resource_type, name) for resource_type, name in named if name and resource_type in types}
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(STAGES, 2)))
+def test_two_stages_in_one_region_share_no_name(package: Packager, one: str, other: str) -> None:
+    """Two stages of one account and region never meet: no resource of both has the same name."""
+    assert len(names(package(one))) > len(ALARMS)
+    assert set() == names(package(one)) & names(package(other))
+
+
+def test_one_stage_in_two_regions_shares_no_name_that_aws_has_once(package: Packager) -> None:
+    """The same stage can be deployed to two regions: what is named for all regions has a name of its own in each."""
+    here, there = (names(package("dev", region=region), OF_ALL_REGIONS) for region in ("eu-west-1", "us-east-1"))
+
+    assert here
+    assert set() == here & there
+    # Bucket names are those of all accounts, so CloudFormation makes them.
+    assert {"AWS::CloudWatch::Dashboard"} == {resource_type for resource_type, _ in here}
+
+
+def test_the_names_are_those_that_the_command_line_knows(package: Packager) -> None:
+    """Tables and functions are found by the stage's name alone."""
+    assert {
+        "user-visits-dev",
+        "visit-files-dev",
+        "visit-keys-dev",
+        "visits-dev-getVisits",
+        "visits-dev-ingestFile",
+    } <= {name for _, name in names(package("dev"))}
+    variables = package("dev").resource("IngestFileLambdaFunction")["Environment"]["Variables"]
+    assert ("dev", "user-visits-dev", "visit-files-dev") == (
         variables["STAGE"],
         variables["VISITS_TABLE"],
         variables["FILES_TABLE"],
     )
-    # Bucket names are global: two accounts can have one stage only where CloudFormation makes the name.
-    assert "BucketName" not in packaged.resource("Inbox")
 
 
 RETAINED = {
-    f"{logical_id}.{policy}": ("Delete", "Retain")
-    for logical_id in ("VisitsTable", "FilesTable", "KeysTable", "Inbox")
-    for policy in ("DeletionPolicy", "UpdateReplacePolicy")
+    f"{logical_id}.{policy}": ("Delete", value)
+    for logical_id in ("VisitsTable", "FilesTable", "KeysTable", "Inbox", "InboxPolicy")
+    # A first deployment that fails deletes what it created, so that it can be repeated.
+    for policy, value in (("DeletionPolicy", "RetainExceptOnCreate"), ("UpdateReplacePolicy", "Retain"))
 }
 PROTECTED = {
     f"{logical_id}.Properties.DeletionProtectionEnabled": (False, True)
@@ -322,6 +369,7 @@ def test_a_file_under_incoming_leads_to_the_converter(package: Packager) -> None
         "FunctionName": converter,
         "Principal": "s3.amazonaws.com",
         "SourceAccount": {"Ref": "AWS::AccountId"},
+        "SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:s3:::visits-*"},
     } == dev.resource("InboxMayInvokeIngestFile")
     # S3 tries the notification when it is set: the permission has to be there before.
     assert "InboxMayInvokeIngestFile" in dev.template["Resources"]["Inbox"]["DependsOn"]
@@ -356,7 +404,7 @@ def statements_of(role: dict[str, Any]) -> list[dict[str, Any]]:
     assert [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}] == role[
         "AssumeRolePolicyDocument"
     ]["Statement"]
-    assert {"AssumeRolePolicyDocument", "Policies"} <= set(role) <= {"AssumeRolePolicyDocument", "Policies", "Tags"}
+    assert {"AssumeRolePolicyDocument", "PermissionsBoundary", "Policies"} == set(role)
     (policy,) = role["Policies"]
     statements: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
     return statements
@@ -570,19 +618,23 @@ def test_of_the_inbox_only_what_nobody_will_ask_for_expires(package: Packager) -
     rules = {rule.pop("Id"): rule for rule in dev.resource("Inbox")["LifecycleConfiguration"]["Rules"]}
 
     assert {
-        "old-versions": {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
+        "old-versions": {
+            "Status": "Enabled",
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+            "ExpiredObjectDeleteMarker": True,
+        },
         "old-rejects": {"Status": "Enabled", "Prefix": "rejected/", "ExpirationInDays": 90},
         "unfinished-uploads": {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
     } == rules
     assert dev.resource("FailedEvents")["MessageRetentionPeriod"] < 30 * 24 * 60 * 60
 
 
-def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> None:
+def test_requests_are_logged_and_traced(package: Packager) -> None:
     """One JSON object a request, without address or token of whoever asked; X-Ray for every function."""
     dev = package("dev")
     stage = dev.resource("HttpApiStage")
 
-    assert stage["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
+    assert stage["DefaultRouteSettings"]["DetailedMetricsEnabled"] is False
     assert {"Fn::GetAtt": ["HttpApiLogGroup", "Arn"]} == stage["AccessLogSettings"]["DestinationArn"]
     logged = json.loads(stage["AccessLogSettings"]["Format"])
     assert {"requestId", "status", "latency", "integrationLatency", "integrationError"} < set(logged)
@@ -595,11 +647,22 @@ def test_requests_are_logged_traced_and_counted_by_route(package: Packager) -> N
         assert {"Mode": "Active"} == dev.resource(f"{name}LambdaFunction")["TracingConfig"]
 
 
+MORE = {"converterConcurrency": "5", "permissionsBoundary": "arn:aws:iam::123456789012:policy/visits"}
+
+
 def test_the_converter_can_be_held_to_a_number_of_files_at_once(package: Packager) -> None:
     """By a param; as many as arrive otherwise."""
     assert "ReservedConcurrentExecutions" not in package("dev").resource("IngestFileLambdaFunction")
-    limited = package("dev", converterConcurrency="5").resource("IngestFileLambdaFunction")
+    limited = package("dev", **MORE).resource("IngestFileLambdaFunction")
     assert 5 == int(limited["ReservedConcurrentExecutions"])
+
+
+def test_a_policy_of_the_account_can_bound_every_role(package: Packager) -> None:
+    """A param names the permissions boundary of all roles, and without it no role has one."""
+    for params, boundary in (({}, {"Ref": "AWS::NoValue"}), (MORE, MORE["permissionsBoundary"])):
+        resources = package("dev", **params).template["Resources"].values()
+        roles = [each["Properties"] for each in resources if each["Type"] == "AWS::IAM::Role"]
+        assert [boundary] * len(roles) == [role["PermissionsBoundary"] for role in roles]
 
 
 JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example/", "jwtAudience": "visits"}

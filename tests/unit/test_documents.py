@@ -58,3 +58,17 @@ def test_every_make_target_of_the_documents_exists() -> None:
 
     assert {"start", "test", "lint"} <= named
     assert named <= targets
+
+
+def test_every_make_command_of_the_documents_is_understood() -> None:
+    """`make` accepts each command line with its variables, as a dry run shows."""
+    lines = {
+        line.strip().replace("<stage>", "dev")
+        for document in DOCUMENTS
+        for line in re.findall(r"^ *(?:\$ )?(make [^#\n]*)", document.read_text(), re.MULTILINE)
+    }
+
+    assert any("PARAMS=" in line for line in lines)
+    for line in lines:
+        done = subprocess.run(["bash", "-c", f"{line} --dry-run"], cwd=PROJECT, text=True, capture_output=True)
+        assert 0 == done.returncode, line + done.stderr

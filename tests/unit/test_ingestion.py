@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -787,6 +788,8 @@ def test_a_file_makes_one_log_line_with_its_figures(
         "function_name": Context().function_name,
         "function_request_id": Context().aws_request_id,
     } == {name: line[name] for name in ("level", "message", "service", "function_name", "function_request_id")}
+    # Lambda takes a line whose time is not RFC 3339 for one of level INFO.
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00", line["timestamp"])
 
 
 def test_each_file_of_an_event_has_its_own_metrics_and_line(

@@ -179,10 +179,10 @@ def _queue_policy(connect: Connect, declared: Resource) -> Iterator[Finding]:
 def _alarm(connect: Connect, declared: Resource) -> Iterator[Finding]:
     alarms = connect("cloudwatch").describe_alarms(AlarmNames=[declared.id])["MetricAlarms"]
     actual = alarms[0] if alarms else {}
-    # CloudFormation and CloudWatch call everything alike.
+    # CloudFormation and CloudWatch use the same names.
     expected = {"ActionsEnabled": True, **declared.properties}
     expected.pop("Tags", None)
-    yield _declared(f"{declared.logical_id}: settings", expected, actual)
+    yield _declared(f"{declared.logical_id}: settings", *map(_with_dimensions_in_order, (expected, actual)))
     state = actual.get("StateValue")
     why = f"{state} ({actual.get('StateReason')})"
     yield require(f"{declared.logical_id}: quiet", "OK or INSUFFICIENT_DATA", why, met=state != "ALARM")
@@ -212,6 +212,12 @@ CHECKS: Mapping[str, Check] = {
     "AWS::SNS::TopicPolicy": _topic_policy,
     "AWS::CloudWatch::Alarm": _alarm,
 }
+
+
+def _with_dimensions_in_order(alarm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an alarm with its dimensions by name: CloudWatch promises no order of them."""
+    dimensions = sorted(alarm.get("Dimensions", []), key=lambda dimension: str(dimension["Name"]))
+    return {**alarm, "Dimensions": dimensions}
 
 
 def _declared(what: str, expected: Mapping[str, Any], actual: Mapping[str, Any]) -> Finding:
