@@ -72,11 +72,11 @@ DEPLOYED := --dist loadfile --no-loadscope-reorder tests/deployed
 
 test: .venv/.installed-test node_modules/.installed ## Run every test
 	node --test tests/unit/page/
-	$(PYTEST) --cov $(DEPLOYED) tests/unit
+	$(PYTEST) $(DEPLOYED) tests/unit --cov
 
 test-unit: .venv/.installed-test node_modules/.installed-start ## Run the tests that need neither a deployment nor a browser
 	node --test tests/unit/page/
-	$(PYTEST) --cov tests/unit
+	$(PYTEST) tests/unit --cov
 
 test-deployed: .venv/.installed-test node_modules/.installed ## Run the tests on a local cloud and in a browser
 	$(PYTEST) $(DEPLOYED)
