@@ -24,12 +24,15 @@ module.exports = class Bytecode {
     const modules = fs.readdirSync(serviceDir).filter((name) => name.endsWith('.py'));
     // The path that tracebacks show is where Lambda unpacks.
     const where = ['-s', serviceDir, '-p', '/var/task', ...modules.map((module) => `${serviceDir}/${module}`)];
-    const options = ['-m', 'compileall', '-q', '-f', '--invalidation-mode', 'checked-hash'];
+    // -o 2 leaves the docstrings out, a tenth of the bytecode, and gives it a name that only `python -OO` looks for.
+    const options = ['-m', 'compileall', '-q', '-f', '-o', '2', '--invalidation-mode', 'checked-hash'];
     const { status, error, stderr } = spawnSync(service.provider.runtime, [...options, ...where], { encoding: 'utf8' });
     if (status !== 0) throw new Error(`${modules.join(', ')} cannot be compiled: ${error ?? stderr}`);
     const tag = service.provider.runtime.replace('python', 'cpython-').replace('.', '');
     for (const module of modules) {
-      service.package.patterns.push(`__pycache__/${module.replace(/py$/, `${tag}.pyc`)}`);
+      const bytecode = `__pycache__/${module.replace(/py$/, `${tag}.pyc`)}`;
+      fs.renameSync(`${serviceDir}/${bytecode.replace(/pyc$/, 'opt-2.pyc')}`, `${serviceDir}/${bytecode}`);
+      service.package.patterns.push(bytecode);
     }
   }
 };
