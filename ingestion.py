@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -122,6 +122,17 @@ def _why_unreadable(error: ClientError) -> str | None:
 
 
 # Lambda reads the level of a line only if its time is RFC 3339.
+class Context(Protocol):
+    """What ingestFile uses of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return what is left of the function's timeout."""
+        ...
+
+
+RESERVE_MS = 60_000
+"""A run that has no more time left than this gives up on a conflict, and Lambda delivers its event again."""
+
 logger = Logger(service="file-converter", use_rfc3339=True)
 metrics = Metrics(namespace="Visits", service="file-converter")
 
@@ -161,16 +172,18 @@ metrics.set_default_dimensions(stage=os.environ["STAGE"])
 
 
 @logger.inject_lambda_context
-def ingest_file(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 - the logger reads the context
+def ingest_file(event: Mapping[str, Any], context: Context) -> None:
     """Count the file that S3 announces, once. Raises whatever keeps it from that: Lambda delivers the event again.
 
     Raises NotAnS3Event as well: the event then waits in the queue of those that failed, where it can be looked at.
     """
+    # A chunk goes on through conflicts and throttling while there is time for the rest of the run.
+    converter = replace(ENVIRONMENT.converter, may_go_on=lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
     for announced in announced_by(event):
         if announced.size == 0:
             logger.info("empty object passed over", extra={"key": announced.key})  # a folder, or a mark of its sender's
             continue
-        result, receipt = ingest(announced, ENVIRONMENT.s3, ENVIRONMENT.converter, ENVIRONMENT.sources)
+        result, receipt = ingest(announced, ENVIRONMENT.s3, converter, ENVIRONMENT.sources)
         _count(result, receipt)
         logger.info(f"file {result.value}", extra={"file": receipt._asdict()})
 

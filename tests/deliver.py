@@ -58,6 +58,7 @@ def _run(calls: Connection[Any, Any], event: Any, settings: Mapping[str, str], w
         memory_limit_in_mb=1769,
         invoked_function_arn="arn:aws:lambda:eu-west-1:000000000000:function:ingestFile",
         aws_request_id="c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        get_remaining_time_in_millis=lambda: 900_000,
     )
     ingestion.ingest_file(event, context)
     calls.send(called)

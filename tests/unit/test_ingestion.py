@@ -27,7 +27,7 @@ from settings import STAGE
 
 import ingestion
 from columns import Names
-from converter import Report
+from converter import Converter, Report
 from dynamodb import DynamoDBError
 from lines import BadFile
 from plan import digest
@@ -66,6 +66,10 @@ class Context(NamedTuple):
     memory_limit_in_mb: int = 512
     invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:visits-test-ingestFile"
     aws_request_id: str = "11111111-2222-3333-4444-555555555555"
+    left_ms: int = 900_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.left_ms
 
 
 def event_of(key: str, etag: str, size: int, version_id: str | None = None) -> Event:
@@ -1046,3 +1050,22 @@ def test_what_is_no_event_of_s3_is_told_as_such() -> None:
     """It then waits in the queue of failed events."""
     with pytest.raises(NotAnS3Event, match=r"^it comes from 'aws:sns'; the bucket's own notifications are"):
         ingestion.ingest_file({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}, Context())
+
+
+@pytest.mark.parametrize(("left_ms", "goes_on"), [(60_001, True), (60_000, False)])
+def test_a_run_goes_on_through_conflicts_while_it_has_a_minute_left(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, left_ms: int, goes_on: bool
+) -> None:
+    """The converter may wait for conflicts to pass until the last minute of the function's time."""
+    asked: list[bool] = []
+
+    def ingest(announced: object, s3: object, converter: Converter, sources: object) -> object:  # noqa: ARG001
+        asked.append(converter.may_go_on())
+        raise NotImplementedError
+
+    monkeypatch.setattr(ingestion, "ingest", ingest)
+
+    with pytest.raises(NotImplementedError):
+        ingestion.ingest_file(inbox.drop(GOOD), Context(left_ms=left_ms))
+
+    assert [goes_on] == asked
