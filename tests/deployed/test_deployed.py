@@ -82,6 +82,7 @@ def on_terminal(cloud: LocalCloud, *arguments: str) -> str:
     return written.decode()
 
 
+@pytest.mark.timeout(600)  # it deploys a stage of its own, and removes it
 def test_sls_remove_leaves_nothing_and_touches_no_other_stage(cloud: LocalCloud, book_api: Api) -> None:
     """A second stage that comes and goes leaves nothing behind and the first one as it was."""
     before = inventory(cloud)

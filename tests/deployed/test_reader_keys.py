@@ -259,8 +259,9 @@ def test_the_recipes_for_a_stage_with_keys(keyed: Keyed, tmp_path: Path) -> None
     by_curl = printed("bash", "-c", recipe("curl ").replace("curl ", "curl -sS "))
     assert by_curl.startswith("EventId,EventDay,EventCount\n324,20171001,")
     code, promised = re.findall(r"^```python\n(.*?)```\n\n```text\n(.*?)```$", RECIPES, re.MULTILINE | re.DOTALL)[0]
+    with_key = re.findall(r"^visits = .*storage_options.*$", RECIPES, re.MULTILINE)[0]
     (script := tmp_path / "recipe.py").write_text(
-        re.sub(r"^frame = .*read_csv.*$", recipe("frame = "), code, flags=re.M)
+        re.sub(r"^visits = .*read_csv.*$", lambda _: with_key, code, flags=re.MULTILINE)
     )
     assert promised == printed(sys.executable, script)
 

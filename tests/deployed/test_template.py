@@ -447,7 +447,7 @@ def test_the_lists_role_may_query_the_counts_by_event_and_by_day(package: Packag
 def test_the_list_has_a_throttle_of_its_own(package: Packager) -> None:
     """Its routes come before their settings, which CloudFormation does not know by itself."""
     stage = package("dev", listRequestsPerSecond="7").template["Resources"]["HttpApiStage"]
-    settings = {"ThrottlingRateLimit": "7", "ThrottlingBurstLimit": 10, "DetailedMetricsEnabled": True}
+    settings = {"ThrottlingRateLimit": "7", "ThrottlingBurstLimit": 10, "DetailedMetricsEnabled": False}
 
     assert {"GET /visits": settings, "HEAD /visits": settings} == stage["Properties"]["RouteSettings"]
     assert {"HttpApiRouteGetVisits", "HttpApiRouteHeadVisits"} <= set(stage["DependsOn"])

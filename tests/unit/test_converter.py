@@ -6,12 +6,12 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from databases import boto3_at, client_at, counts_of
+from databases import MOTO, boto3_at, client_at, counts_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -231,6 +231,38 @@ def test_a_file_is_left_to_whoever_moves_it(bench: Bench) -> None:
     assert (Result.ALREADY_INGESTED, first) == (result, receipt)
     assert [0, 1, 2] == looks
     assert FIVE_DAYS_COUNTED == bench.sums()
+
+
+def test_a_run_that_is_overtaken_goes_on_where_the_other_stands(bench: Bench) -> None:
+    """Another delivery applies the next chunk in between: this one sees its fence moved, looks again and goes on."""
+    counts = {key: visits for key, visits in FIVE_DAYS_COUNTED.items() if key[0] != "all"}
+
+    def overtake(receipt: Receipt) -> None:
+        if receipt.chunks_applied == 1:
+            bench.files.apply(receipt, cut(counts, 4)[1], bench.visits, NOW)
+
+    run = replace(bench.converter(), progress=overtake)
+
+    result, receipt = run.convert(Source("inbox", "incoming/a.csv", "e"), io.BytesIO(FIVE_DAYS.encode()))
+
+    assert (Result.INGESTED, 3) == (result, receipt.chunks_applied)
+    assert FIVE_DAYS_COUNTED == bench.sums()
+
+
+def test_a_receipt_that_is_taken_away_meanwhile_ends_the_run(bench: Bench) -> None:
+    """Without its receipt nobody can tell which chunks of a file were applied, so that the run ends with an error."""
+    counts = {key: visits for key, visits in FIVE_DAYS_COUNTED.items() if key[0] != "all"}
+    etag = "e"
+    bench.files.claim(Receipt("inbox", "incoming/a.csv", etag, "applying", NOW, "", "", digest(counts), 4, 3))
+
+    def take_away(_: float) -> None:
+        key = {"Bucket": {"S": "inbox"}, "Key": {"S": "incoming/a.csv"}}
+        client_at(MOTO).call("DeleteItem", {"TableName": bench.files.name, "Key": key})
+
+    run = replace(bench.converter(), sleep=take_away)
+
+    with pytest.raises(RulesChanged, match="was taken away or changed by hand"):
+        run.convert(Source("inbox", "incoming/a.csv", etag), io.BytesIO(FIVE_DAYS.encode()))
 
 
 def raiser(error: Exception) -> Callable[[Report], None]:

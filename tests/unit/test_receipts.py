@@ -10,7 +10,7 @@ from databases import Reply, ScriptedDynamoDB, aws_error, cancelled, client_at, 
 from settings import FILES_TABLE
 
 from dynamodb import Cancelled, ConditionFailed, DynamoDBError, Throttled, Unavailable
-from receipts import FenceMoved, FilesTable, Receipt
+from receipts import FenceMoved, FilesTable, Receipt, receipt_of
 from repository import VisitsTable
 from visits import ALL_EVENTS, DayCount
 
@@ -352,3 +352,9 @@ def test_a_receipt_says_how_its_file_stands(status: str, done: bool, refused: bo
     receipt = CLAIM._replace(status=status)
 
     assert (done, refused) == (receipt.done, receipt.refused)
+
+
+def test_an_item_of_another_kind_is_no_receipt() -> None:
+    """An item without a receipt's attributes is an error that names the first of them."""
+    with pytest.raises(DynamoDBError, match="a receipt without 'Bucket' is not"):
+        receipt_of({"EventId": {"S": "324"}})
