@@ -30,10 +30,14 @@ module.exports = class EmptyInbox {
     const bucket = await this.inboxToDelete(new CloudFormationClient(config));
     if (!bucket) return;
     const s3 = new S3Client(config);
+    let last;
     for (;;) {
       // Everything listed is deleted before the next listing, so that one begins with what is left.
       const versions = await this.listVersions(s3, bucket);
       if (!versions.length) break;
+      const first = `${versions[0].Key}, version ${versions[0].VersionId}`;
+      if (first === last) throw new Error(`${bucket}/${JSON.stringify(first)} was listed again after it was deleted`);
+      last = first;
       await this.deleteVersions(s3, bucket, versions);
     }
     this.log.notice(`Emptied the inbox ${bucket}`);
@@ -59,10 +63,12 @@ module.exports = class EmptyInbox {
 
   async listVersions(s3, bucket) {
     try {
-      // Without an encoding, a control character in a key makes the answer invalid XML.
+      // Without an encoding, a control character in a key makes the answer invalid XML. The answer says whether the keys
+      // in it are encoded: decoded once too often, a key would be another's.
       const page = await s3.send(new ListObjectVersionsCommand({ Bucket: bucket, EncodingType: 'url' }));
+      const decoded = (key) => (page.EncodingType === 'url' ? decodeURIComponent(key.replaceAll('+', ' ')) : key);
       return [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])].map(({ Key, VersionId }) => ({
-        Key: decodeURIComponent(Key.replaceAll('+', ' ')),
+        Key: decoded(Key),
         VersionId,
       }));
     } catch (error) {
