@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 from events import MAX_DAYS
 from http_utils import Problem, Request, read_parameter
 from intervals import Interval, first_day, index_of, intervals_before, last_day
-from series import MAX_ROWS, Read, Selection, read_newest_day
+from selection import MAX_ROWS, Selection
+from series import Read, read_newest_day
+from slips import MAX_SLIPS, right_name
 from visits import InvalidValue, parse_choice, parse_day, parse_series_id, parse_whole_number
 
 MAX_EVENTS = 50
@@ -31,14 +33,6 @@ EVENTS_PARAMETERS = ("startDate", "endDate", "last", "order", "limit", "offset",
 _RELATIVE_DAY = r"(today|yesterday)(?:-([0-9]{1,6})([dwmy]))?"
 _DAYS = {"d": 1, "w": 7}
 _MONTHS = {"m": 1, "y": 12}
-
-_MAX_SLIP_LENGTH = 20
-_MAX_SLIPS = 20
-"""The longest unknown name, and the most of them, that are compared with our names, as that takes time."""
-
-_SHORT = 4
-_LONG = 8
-"""Letters of a name of ours: a short one has other words as neighbours, in a long one two letters may be wrong."""
 
 
 class SeriesQuery(NamedTuple):
@@ -258,33 +252,9 @@ def _refuse_slips(request: Request, names: Collection[str], others: Collection[s
     """
     if request.payload == "1.0":
         return
-    unknown = [name for name in request.query if name not in names and len(name) <= _MAX_SLIP_LENGTH]
-    for name in unknown[:_MAX_SLIPS]:
+    unknown = [name for name in request.query if name not in names]
+    for name in unknown[:MAX_SLIPS]:
         if name in others:
             raise Problem(400, f"{name} is not a parameter of this address, but of {path}", parameter=name)
-        if right := next((right for right in names if _is_slip(name, right)), None):
+        if right := right_name(name, names):
             raise Problem(400, f"{name} is not a parameter; {right} is", parameter=right)
-
-
-def _is_slip(name: str, right: str) -> bool:
-    """Return whether a name differs in case, in `_ - . [ ]`, or in a letter or two, from the right one."""
-    bare, right = re.sub(r"[-_.\[\]]", "", name).lower(), right.lower()
-    distance = _distance(bare, right)
-    if len(right) <= _SHORT:
-        # Another letter makes another word of a short one: `list`, `file`, `pays`.
-        return distance == 0 or (distance == 1 and (len(bare) != len(right) or sorted(bare) == sorted(right)))
-    return distance <= (1 if len(right) < _LONG else 2)
-
-
-def _distance(one: str, other: str) -> int:
-    """Return how many letters have to be added, left out, replaced, or swapped with a neighbour."""
-    rows = [list(range(len(other) + 1))]
-    for n, letter in enumerate(one, 1):
-        row = [n]
-        for m, its in enumerate(other, 1):
-            best = min(rows[-1][m] + 1, row[-1] + 1, rows[-1][m - 1] + (letter != its))
-            if n > 1 and m > 1 and letter == other[m - 2] and one[n - 2] == its:
-                best = min(best, rows[-2][m - 2] + 1)
-            row.append(best)
-        rows.append(row)
-    return rows[-1][-1]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from intervals import (
     FIRST_DAY,
@@ -15,20 +15,19 @@ from intervals import (
     Count,
     Counts,
     Interval,
+    Sums,
     first_day,
     index_of,
-    intervals_before,
     last_day,
     sum_up,
-    year_before,
 )
 from visits import ALL_EVENTS
 
+if TYPE_CHECKING:
+    from selection import Selection
+
 type Rows = Mapping[int, Count | None]
 """First days of intervals, and the visits of each; None where no data has arrived for any of its days."""
-
-MAX_ROWS = 10_000
-"""Rows of one answer: some 600 kB of JSON."""
 
 
 class Reading(NamedTuple):
@@ -42,64 +41,6 @@ class Reading(NamedTuple):
 
 type Read = Callable[[Sequence[tuple[str, Reading]]], Sequence[Iterable[Counts]]]
 """Returns for each event (or `all`) the counts that its reading asks for; they may come in parts."""
-
-
-class Selection(NamedTuple):
-    """The rows that are asked for: of days from `start` to `end`, inclusive, None = open."""
-
-    start: int | None = None
-    end: int | None = None
-    fill: bool = False
-    """Whether every interval of the range has a row. An open end is the first or last day that has a count."""
-    interval: Interval = Interval.DAY
-    descending: bool = False
-    limit: int = MAX_ROWS
-    """Rows of a page, at least one for each event; where `wide`, days."""
-    compare: Literal["previous", "year"] | int | None = None
-    """What a row is compared with, which takes `fill` and both ends; a number: the row so many intervals before."""
-    wide: bool = False
-    """Whether all events of a day are in one row."""
-    latest: int | None = None
-    """With `fill`, the last day that an open end can be."""
-
-    def ending(self, newest: int, last: int) -> Selection:
-        """Return the selection of the `last` intervals up to the newest day; of a total, of as many days."""
-        interval = self._counted_interval
-        return self._replace(start=first_day(interval, index_of(interval, newest) - last + 1), end=newest)
-
-    def following(self, day: int) -> Selection:
-        """Return the selection of the rows that follow the row of `day`."""
-        index = index_of(self.interval, day)
-        if self.descending:
-            return self._replace(end=last_day(self.interval, index - 1))
-        return self._replace(start=first_day(self.interval, index + 1))
-
-    def first_part(self, near: int, far: int, most: int) -> tuple[int, int]:
-        """Return the first and last day of the first `most` intervals on the way from `near` to `far`."""
-        index = index_of(self.interval, near)
-        if self.descending:
-            return max(far, first_day(self.interval, index - most + 1)), near
-        return near, min(far, last_day(self.interval, index + most - 1))
-
-    def with_distance(self) -> Selection:
-        """Return the same selection, `previous` replaced by the number of intervals that it stands for.
-
-        The number stays right where a range gets shorter, page by page.
-        """
-        if self.compare != "previous" or self.start is None or self.end is None:
-            return self
-        first, last = (index_of(self._counted_interval, day) for day in (self.start, self.end))
-        return self._replace(compare=last - first + 1)
-
-    def compared_with(self, day: int) -> int | None:
-        """Return the first day of what the interval of `day` is compared with; None before the calendar."""
-        if isinstance(self.compare, int):
-            return intervals_before(self._counted_interval, day, self.compare)
-        return year_before(self._counted_interval, day)
-
-    @property
-    def _counted_interval(self) -> Interval:
-        return Interval.DAY if self.interval is Interval.TOTAL else self.interval
 
 
 class Page(NamedTuple):
@@ -199,39 +140,51 @@ class _Block(NamedTuple):
 
 def _filled_page(event_ids: Sequence[str], selection: Selection, read: Read) -> Page:
     selection = selection.with_distance()
-    interval = selection.interval
     end = selection.end or selection.latest
     if selection.start and end and end < selection.start:
         return Page({})
-    near, far = (selection.end, selection.start) if selection.descending else (selection.start, selection.end)
     most = selection.limit if selection.wide else selection.limit // len(event_ids)
+    near, far = (selection.end, selection.start) if selection.descending else (selection.start, selection.end)
     covered = selection.first_part(near, far, most) if near and far else None
     compared = _compared_range(selection, *covered) if covered and selection.compare else None
+
     readings = [Reading(*covered, selection.descending) if covered else _reading(selection, end, most)]
     readings += [Reading(*compared)] if compared else []
     counts = read([(event_id, reading) for reading in readings for event_id in event_ids])
-    sums = [sum_up(interval, each, most + 1) for each in counts[: len(event_ids)]]
+    sums = [sum_up(selection.interval, each, most + 1) for each in counts]
+    now, before = sums[: len(event_ids)], sums[len(event_ids) :]
 
+    # An open end is where the events' own days begin or end.
     nearest, farthest = (max, min) if selection.descending else (min, max)
-    near = near or nearest((each.first for each in sums if each.first), default=None)
-    far = far or farthest((each.last for each in sums if each.last), default=None)
+    near = near or nearest((each.first for each in now if each.first), default=None)
+    far = far or farthest((each.last for each in now if each.last), default=None)
     if not near or not far:
         return Page({})
     first, last = selection.first_part(near, far, most)
-    indexes = range(index_of(interval, first), index_of(interval, last) + 1)
-    intervals = [first_day(interval, index) for index in (reversed(indexes) if selection.descending else indexes)]
-    days = [first] if interval is Interval.TOTAL else intervals
+    intervals = _first_days(selection, first, last)
+    days = [first] if selection.interval is Interval.TOTAL else intervals
 
-    by_event = zip(event_ids, (each.by_interval for each in sums), strict=True)
-    blocks = [_Block(dict(zip(days, intervals, strict=True)), (first, last), dict(by_event))]
+    blocks = [_Block(dict(zip(days, intervals, strict=True)), (first, last), _by_event(event_ids, now))]
     if selection.compare:
-        earlier = [sum_up(interval, each, None).by_interval for each in counts[len(event_ids) :]]
-        before = intervals if interval is Interval.TOTAL and compared else map(selection.compared_with, days)
-        by_event = zip(event_ids, earlier or [{} for _ in event_ids], strict=True)
-        blocks.append(_Block(dict(zip(days, before, strict=True)), compared, dict(by_event)))
-    rows, *previous = _without_gaps(interval, blocks, read)
+        earlier = [selection.compared_with(day) for day in days]
+        if selection.interval is Interval.TOTAL:
+            earlier = [*intervals] if compared else [None]
+        blocks.append(_Block(dict(zip(days, earlier, strict=True)), compared, _by_event(event_ids, before)))
+    rows, *previous = _without_gaps(selection.interval, blocks, read)
     more = selection.following(days[-1]) if (far < first if selection.descending else far > last) else None
     return Page(rows, days, previous[0] if previous else None, more)
+
+
+def _first_days(selection: Selection, first: int, last: int) -> list[int]:
+    """Return the first day of each interval of a range, in the order asked for."""
+    indexes = range(index_of(selection.interval, first), index_of(selection.interval, last) + 1)
+    return [first_day(selection.interval, index) for index in (reversed(indexes) if selection.descending else indexes)]
+
+
+def _by_event(event_ids: Sequence[str], sums: Sequence[Sums]) -> dict[str, Mapping[int, Count]]:
+    """Return the sums of each event; none at all, where nothing was read."""
+    found = [each.by_interval for each in sums] or [{} for _ in event_ids]
+    return dict(zip(event_ids, found, strict=True))
 
 
 def _compared_range(selection: Selection, first: int, last: int) -> tuple[int, int] | None:

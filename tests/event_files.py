@@ -22,6 +22,16 @@ CASES: dict[str, tuple[int, object]] = {
     "http-range": (200, EVERY_DAY[1:4]),
     "http-all-events": (200, [{"EventCount": 3, "EventDay": 20171001, "EventId": "all"}]),
     "http-unknown-event": (200, []),
+    "http-several": (
+        200,
+        [
+            {"EventCount": count, "EventDay": day, "EventId": event_id}
+            for day, counts in (("2017-10-16", (0, 6)), ("2017-10-17", (0, 2)))
+            for event_id, count in zip(("7", "324"), counts, strict=True)
+        ],
+    ),
+    "http-list": (200, [{"EventCount": 44, "EventId": "324", "FirstDay": 20171001, "LastDay": 20171017}]),
+    "http-slip": (400, "startdate is not a parameter; startDate is"),
     "http-not-a-date": (400, "startDate '20171399' is not a calendar date (YYYYMMDD)"),
     "http-empty-date": (400, "startDate '' is not a calendar date (YYYYMMDD)"),
     "http-repeated": (400, "startDate is given 2 times, where one value is allowed"),

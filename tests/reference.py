@@ -239,3 +239,15 @@ def as_wide_csv(rows: Sequence[Row], event_ids: Sequence[str], *, iso: bool) -> 
         cells = [counts.get(event_id) for event_id in event_ids]
         lines.append(",".join([day_text(day, iso=iso), *("" if cell is None else str(cell) for cell in cells)]))
     return "\n".join([*lines, ""])
+
+
+def events_of(stored: Stored, first: date, last: date, *, descending: bool) -> list[tuple[str, Number, date, date]]:
+    """Return the events that have an item on a loaded day of a range: id, visits, first and last day, in order."""
+    days = [day for day in span(first, last) if stored.is_loaded(day)]
+    found = []
+    for event_id in stored.counts:
+        with_item = [day for day in days if stored.count(event_id, day) is not None]
+        if event_id != "all" and with_item:
+            visits = add_up([stored.count(event_id, day) or 0 for day in with_item])
+            found.append((event_id, visits, with_item[0], with_item[-1]))
+    return sorted(found, key=lambda row: (-row[1] if descending else row[1], row[0]))

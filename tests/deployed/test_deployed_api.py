@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cloud import Api, authorized_by, configured, pages, rows
@@ -53,6 +53,8 @@ def problem(status: int, title: str, detail: str, parameter: str | None = None) 
         ("startDate=20171002&endDate=20171001", "endDate", "endDate 20171001 is before startDate 20171002"),
         ("limit=5&limit=5", "limit", "limit is given 2 times, where one value is allowed"),
         ("limit=10001", "limit", "limit '10001' is not a whole number from 1 to 10,000"),
+        ("startdate=20171002", "startDate", "startdate is not a parameter; startDate is"),
+        ("last=3&endDate=today", "last", "last 3 cannot be given together with endDate"),
         ("interval=hour", "interval", "interval 'hour' is not day, week, month, quarter, year or total"),
         ("order=%00", "order", r"order '\x00' is not asc or desc"),
         ("fill=null", "fill", "fill 'null' is not zero"),
@@ -102,7 +104,7 @@ def test_401_and_403_where_the_gateway_lets_nobody_in(cloud: LocalCloud, api: Ap
     assert 200 == api.get("/visits/324").status
 
 
-@pytest.mark.parametrize("path", ["/visits/324", "/visits/324?limit=0", "/visits/324/chart"])
+@pytest.mark.parametrize("path", ["/visits/324", "/visits/324?limit=0", "/visits?last=1", "/visits/324/chart"])
 def test_head_is_answered_as_get_without_a_body(book_api: Api, path: str) -> None:
     """A HEAD request gets the status and the headers of the GET."""
     get, head = book_api.get(path), book_api.get(path, method="HEAD")
@@ -179,6 +181,72 @@ def test_gaps_are_filled_with_0_where_data_has_arrived_and_null_where_not(api: A
     assert [(19991201, 5), (20000101, 0), (20000201, 5), (20000301, 0)] == months
     assert 10 == sum(count for _, count in rows(api.get("/visits/3101")) if count)
     assert [(19991230, 10)] == rows(api.get(f"{path}&interval=total"))
+
+
+def test_several_events_are_answered_and_compared(api: Api, cloud_table: VisitsTable) -> None:
+    """Each of twenty events has its rows, day by day in the order of the ids, beside those of the days before."""
+    ids = [f"33{n:02}" for n in range(20)]
+    for number, event in enumerate(ids):
+        for day in calendar(date(1994, 12, 30), 4):
+            cloud_table.add(event, day, number + day % 10)
+
+    answer = api.get(f"/visits/{','.join(ids)}?startDate=19950101&endDate=1995-01-02&compare=previous")
+
+    expected = [
+        {"EventCount": number + day % 10, "EventDay": day, "EventId": event, "PreviousCount": number + previous % 10}
+        for day, previous in ((19950101, 19941230), (19950102, 19941231))
+        for number, event in enumerate(ids)
+    ]
+    assert expected == answer.json()
+    every = rows(api.get(f"/visits/{','.join(ids)}?endDate=19950102"))
+    assert every == [
+        row for page in pages(api, f"/visits/{','.join(ids)}?endDate=19950102&limit=33") for row in rows(page)
+    ]
+
+
+def test_events_are_listed_with_the_sums_of_their_series(api: Api, cloud_table: VisitsTable) -> None:
+    """The most visited come first, page by page; the sums are those of the series, and an event without visits is 0."""
+    for event, day, visits in [
+        ("3402", 19960101, 7),
+        ("3401", 19960101, 2),
+        ("3401", 19960103, 5),
+        ("3403", 19960102, 9),
+        ("3403", 19960102, -9),
+        ("3404", 19960104, 100),
+    ]:
+        cloud_table.add(event, day, visits)
+
+    path = "/visits?startDate=1996-01-01&endDate=1996-01-03"
+    listed: Any = api.get(path).json()
+    assert [
+        {"EventCount": 7, "EventId": "3401", "FirstDay": 19960101, "LastDay": 19960103},
+        {"EventCount": 7, "EventId": "3402", "FirstDay": 19960101, "LastDay": 19960101},
+        {"EventCount": 0, "EventId": "3403", "FirstDay": 19960102, "LastDay": 19960102},
+    ] == listed
+    total = api.get("/visits/3401,3402,3403?startDate=19960101&endDate=19960103&interval=total")
+    assert [row["EventCount"] for row in listed] == [count for _, count in rows(total)]
+    assert listed == [row for page in pages(api, f"{path}&limit=1") for row in cast("list[Any]", page.json())]
+    assert (
+        "EventId,EventCount,FirstDay,LastDay\n3401,5,1996-01-03,1996-01-03\n"
+        == api.get("/visits?startDate=19960103&endDate=19960103&days=iso", {"Accept": "text/csv"}).text()
+    )
+
+
+def test_the_last_days_come_to_dates_that_can_be_kept(api: Api, cloud_table: VisitsTable) -> None:
+    """The link to itself has the dates of the newest days, for series and for the list."""
+    cloud_table.add("3501", 20200301, 3)
+
+    for path in ("/visits/3501?last=3&fill=zero", "/visits?last=3"):
+        answer = api.get(path)
+        kept = answer.links()["self"]
+        start, end = re.findall(r"startDate=(\d{8})&endDate=(\d{8})", kept)[0]
+        assert 2 == (date.fromisoformat(end) - date.fromisoformat(start)).days
+        assert end >= "20200301"
+        assert (answer.status, answer.body, answer.headers["ETag"]) == (
+            (again := api.get(kept)).status,
+            again.body,
+            again.headers["ETag"],
+        )
 
 
 def test_all_time_is_bounded_by_the_limit(book_api: Api) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from intervals import Counts, Interval, add_up, first_day, index_of, intervals_before, last_day, sum_up, year_before
-from series import Reading, Selection, read_page
+from selection import Selection
+from series import Reading, read_page
 
 CASES = json.loads((Path(__file__).parents[1] / "intervals.json").read_text("utf-8"))
 

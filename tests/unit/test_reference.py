@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from urllib.parse import urlencode, urlsplit
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory import Memory
 from reference import (
+    DAY,
     Number,
     Row,
     Stored,
@@ -22,6 +23,7 @@ from reference import (
     as_csv,
     as_json,
     as_wide_csv,
+    events_of,
     rows_of,
 )
 
@@ -183,3 +185,62 @@ def assert_pages(wanted: Wanted, query: Mapping[str, str], expected: Sequence[Ro
             assert len(rows) + sum(row.day == left[0].day for row in left) > limit
         following = link(response, "next")
         assert (following is None) == (not left)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    data=st.data(),
+    today=st.sampled_from(TODAYS),
+    page=st.integers(1, 5) | st.just(1_000),
+    limit=st.integers(1, 3),
+    descending=st.booleans(),
+    iso=st.booleans(),
+)
+def test_the_list_is_what_a_plain_reading_makes_of_the_items(
+    data: st.DataObject, today: date, page: int, limit: int, *, descending: bool, iso: bool
+) -> None:
+    """Whole, page by page, as JSON and CSV, and again by the link to itself; ranges by dates and by the newest day."""
+    items = data.draw(stored(today, IDS))
+    days = st.integers(max(today.toordinal() - 120, 1), min(today.toordinal() + 3, date.max.toordinal()))
+    first, last = sorted(date.fromordinal(data.draw(days)) for _ in range(2))
+    written: Callable[[date], object] = date.isoformat if iso else lambda day: int(text(day))
+    query = {"startDate": text(first), "endDate": text(last)}
+    if count := data.draw(st.none() | st.integers(1, 366)):
+        query = {"last": str(count)}
+        last = max((day for day in items.days("all") if day <= today + DAY), default=today)
+        first = date.fromordinal(max(last.toordinal() - count + 1, 1))
+    query |= {"order": "desc" if descending else "asc"} | ({"days": "iso"} if iso else {})
+    expected = [
+        {
+            "EventCount": visits,
+            "EventId": event_id,
+            "FirstDay": written(begin),
+            "LastDay": written(end),
+        }
+        for event_id, visits, begin, end in events_of(items, first, last, descending=descending)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handler, "TABLE", VisitsTable(Memory(items, page), "visits"))
+        patch.setattr(handler, "CLOCK", lambda: datetime.combine(today, datetime.min.time(), UTC))
+
+        whole = ask_list(urlencode(query))
+        assert expected == json.loads(body(whole))
+        again = ask_list(link(whole, "self") or "")
+        assert (whole["body"], whole["headers"]) == (again["body"], again["headers"])
+        lines = [f"{row['EventId']},{row['EventCount']},{row['FirstDay']:0>8},{row['LastDay']:0>8}" for row in expected]
+        csv = body(ask_list(urlencode(query | {"format": "csv"})))
+        assert "\n".join(["EventId,EventCount,FirstDay,LastDay", *lines, ""]) == csv
+
+        found = []
+        following: str | None = urlencode(query | {"limit": str(limit)})
+        while following is not None:
+            response = ask_list(following)
+            found += json.loads(body(response))
+            following = link(response, "next")
+            assert (following is None) == (len(found) == len(expected))
+        assert expected == found
+
+
+def ask_list(query: str) -> Response:
+    event = {"version": "2.0", "rawPath": "/visits", "rawQueryString": query}
+    return handler.list_visits(event, Context())

@@ -22,7 +22,8 @@ from representations import (
     to_json,
     to_wide_csv,
 )
-from series import MAX_ROWS, Page
+from selection import MAX_ROWS
+from series import Page
 from visits import MAX_EVENT_ID_LENGTH, parse_day
 
 days = st.dates().map(lambda day: day.year * 10_000 + day.month * 100 + day.day)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 
 from intervals import Count, Counts, Interval
-from series import Page, Reading, Rows, Selection, read_newest_day, read_page
+from selection import Selection
+from series import Page, Reading, Rows, read_newest_day, read_page
 
 FIRST, LAST = 1_01_01, 9999_12_31
 DAY, WEEK, MONTH, QUARTER, YEAR, TOTAL = Interval
@@ -253,25 +254,6 @@ def test_a_next_page_is_compared_by_the_distance_of_the_whole_range() -> None:
     assert page.more
     following = read_page(["1"], page.more, Table(_1=counts).read)
     assert {"1": {20171011: 5, 20171012: 6}} == following.previous
-
-
-@pytest.mark.parametrize(
-    ("interval", "last", "start"),
-    [
-        (DAY, 1, 20171017),
-        (DAY, 30, 20170918),
-        (WEEK, 1, 20171016),
-        (WEEK, 2, 20171009),
-        (MONTH, 3, 20170801),
-        (QUARTER, 2, 20170701),
-        (YEAR, 2, 20160101),
-        (TOTAL, 30, 20170918),
-        (YEAR, 10_000, FIRST),
-    ],
-)
-def test_the_last_intervals_end_with_the_newest_day(interval: Interval, last: int, start: int) -> None:
-    """The first of them is whole; of a total the days are counted."""
-    assert Selection(start, 20171017, interval=interval) == Selection(interval=interval).ending(20171017, last)
 
 
 def test_the_newest_day_is_that_of_all() -> None:
