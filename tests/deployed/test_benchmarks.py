@@ -42,6 +42,9 @@ def test_every_budget_has_its_line(lines: list[dict[str, Any]]) -> None:
     assert [
         "warm request, 1 row",
         "warm request, 30 rows",
+        "ten events of 365 rows",
+        "ten events of 365 rows, 5 ms a Query: time passed",
+        "list of 1,000 events over 30 days",
         "cold start",
         "cold start, TLS",
         "file, 300 rows, 300 pairs: CPU",
@@ -49,7 +52,7 @@ def test_every_budget_has_its_line(lines: list[dict[str, Any]]) -> None:
         "file, 300 rows, 300 pairs: DynamoDB calls",
         "the same rows in a source's form: CPU",
     ] == [line["what"] for line in lines]
-    for line in lines[:3]:
+    for line in (lines[0], lines[1], lines[5]):
         assert {"book", "signed call", "powertools"} <= set(line["ratios"])
         assert all(line[name] > 0 for name in ("ours", *line["ratios"]))
 

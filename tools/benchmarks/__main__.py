@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -110,7 +111,7 @@ class Bench:
         self._endpoint = server.endpoint
         self._tls = {"AWS_ENDPOINT_URL": server.tls_endpoint, "AWS_CA_BUNDLE": str(server.ca_bundle)}
         self._rounds = rounds
-        self._commands = {name: CONTENDERS[name].split() for name in contenders}
+        self._contenders = contenders
         self._code = code
         self._environment = {
             # No bytecode is written, so none is there but what is packaged: Lambda's file system is read-only, too.
@@ -127,7 +128,7 @@ class Bench:
 
     def cold(self) -> Line:
         """Measure processes from their beginning to their first answer."""
-        return self._cold("cold start", list(self._commands), {}, {"book": 0.35})
+        return self._cold("cold start", self._contenders, {}, {"book": 0.35})
 
     def cold_over_tls(self) -> Line:
         """Measure the same where the stub is reached over TLS, as DynamoDB is."""
@@ -142,23 +143,59 @@ class Bench:
         return Line(what, "ms", figures, budgets)
 
     def warm(self, rows: int) -> Line:
-        """Measure requests to processes that have answered before; all have to give the same rows."""
-        figures: dict[str, list[float]] = {name: [] for name in self._commands}
-        expected = str(worker.checksum(_body(rows)))
-        with ExitStack() as stack:
-            workers = {name: stack.enter_context(self._worker(name)) for name in self._commands}
-            for process in workers.values():
-                _line(process)
-            # The first turn warms up: caches fill, and what is compiled when first used is.
-            for turn, name in enumerate(list(self._commands) * (self._rounds + 1)):
-                # So many that what another process has left in the CPU's caches does not matter.
-                took, rows_told = _line(workers[name], f"{rows} {max(3, min(50, 20_000 // rows))}").split()
-                if rows_told != expected:
-                    raise ValueError(f"{name} answers other rows than the stub has")
-                if turn >= len(self._commands):
-                    figures[name].append(float(took))
+        """Measure requests to processes that have answered before."""
+        figures = self._turns({name: (name, f"/visits/{rows}") for name in self._contenders}, rows)
         plural = "" if rows == 1 else "s"
-        return Line(f"warm request, {rows:,} row{plural}", "ms", figures, WARM_BUDGETS.get(rows, {}))
+        return Line(f"warm request, {rows:,} row{plural}", "ms", figures[0], WARM_BUDGETS.get(rows, {}))
+
+    def several(self) -> tuple[Line, Line]:
+        """Measure one request about ten events: CPU time, and the time that passes where each Query takes 5 ms."""
+        ten = "/visits/" + ",".join(str(number * stub.SAME_ROWS + 365) for number in range(10))
+        cpu, _ = self._turns({"ours": ("ours", ten), "3,650 rows": ("ours", "/visits/3650")}, 3_650)
+        slow = {"VISITS_TABLE": "user-visits-slow"}
+        _, passed = self._turns({"ours": ("ours", ten), "365 rows": ("ours", "/visits/365")}, 3_650, slow)
+        return (
+            Line("ten events of 365 rows", "ms", cpu, {"3,650 rows": 1.15}),
+            Line("ten events of 365 rows, 5 ms a Query: time passed", "ms", passed, {"365 rows": 3}),
+        )
+
+    def ranking(self) -> Line:
+        """Measure the list of a thousand events over 30 days, beside reading the same answers as JSON."""
+        asked = {name: (name, f"/visits?last={stub.LISTED_DAYS}") for name in ("ours", "json.loads")}
+        commands = {"ours": "handler list_visits", "json.loads": "json_sums answer"}
+        figures, _ = self._turns(asked, stub.EVENTS * stub.LISTED_DAYS, commands=commands)
+        return Line("list of 1,000 events over 30 days", "ms", figures, {"json.loads": 3})
+
+    def _turns(
+        self,
+        asked: Mapping[str, tuple[str, str]],
+        rows: int,
+        settings: Mapping[str, str] | None = None,
+        commands: Mapping[str, str] = CONTENDERS,
+    ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+        """Return CPU time and time passed, in ms, of contenders that are asked for targets in turns.
+
+        All have to give the stub's rows.
+        """
+        cpu_ms: dict[str, list[float]] = {name: [] for name in asked}
+        passed_ms: dict[str, list[float]] = {name: [] for name in asked}
+        with ExitStack() as stack:
+            workers = {}
+            for name, (contender, target) in asked.items():
+                command = [*commands[contender].split(), target]
+                workers[name] = stack.enter_context(self._worker(contender, settings, command))
+                _line(workers[name])
+            # The first turn warms up: caches fill, and what is compiled when first used is.
+            for turn, name in enumerate(list(asked) * (self._rounds + 1)):
+                # So many that what another process has left in the CPU's caches does not matter.
+                target, times = asked[name][1], max(3, min(50, 20_000 // rows))
+                cpu, passed, checksum = _line(workers[name], f"{target} {times}").split()
+                if checksum != str(worker.checksum(expected_body(target))):
+                    raise ValueError(f"{name} answers other rows than the stub has")
+                if turn >= len(asked):
+                    cpu_ms[name].append(float(cpu))
+                    passed_ms[name].append(float(passed))
+        return cpu_ms, passed_ms
 
     def file(self, path: Path, rows: int, pairs: int, rounds: int) -> tuple[Line, Line, Line]:
         """Measure the converter on a file: CPU beside `csv`, memory, and calls."""
@@ -201,8 +238,10 @@ class Bench:
         return {**self._environment, "PYTHONPATH": str(self._code)} if name == "ours" else self._environment
 
     @contextmanager
-    def _worker(self, name: str, settings: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-        command = [sys.executable, str(HERE / "worker.py"), *self._commands[name]]
+    def _worker(
+        self, name: str, settings: Mapping[str, str] | None = None, command: Sequence[str] = ()
+    ) -> Iterator[subprocess.Popen[str]]:
+        command = [sys.executable, str(HERE / "worker.py"), *(command or CONTENDERS[name].split())]
         environment = {**self._of(name), **(settings or {})}
         pipe = subprocess.PIPE
         with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
@@ -224,9 +263,21 @@ def _line(process: subprocess.Popen[str], asked: str | None = None) -> str:
     raise ValueError(f"a worker ended: {process.wait()}")
 
 
-def _body(rows: int) -> str:
-    series = stub.series(rows).items()
-    return json.dumps([{"EventId": str(rows), "EventDay": day, "EventCount": visits} for day, visits in series])
+def expected_body(target: str) -> str:
+    """Return what the stub's rows come to."""
+    path, _, query = target.partition("?")
+    if query:
+        sums: Counter[str] = Counter()
+        days = list(stub.series(stub.LISTED_DAYS))
+        for day in days:
+            sums.update(stub.events(day))
+        order = sorted(sums, key=lambda event_id: (-sums[event_id], event_id))[: stub.LISTED_EVENTS]
+        span = {"FirstDay": days[0], "LastDay": days[-1]}
+        return json.dumps([{"EventId": event_id, "EventCount": sums[event_id], **span} for event_id in order])
+    event_ids = path.rpartition("/")[2].split(",")
+    series = stub.series(int(event_ids[0]) % stub.SAME_ROWS).items()
+    rows = [(event_id, day, visits) for day, visits in series for event_id in event_ids]
+    return json.dumps([{"EventId": event_id, "EventDay": day, "EventCount": n} for event_id, day, n in rows])
 
 
 def write_file(path: Path, rows: int, pairs: int, *, of_source: bool = False) -> None:
@@ -302,6 +353,8 @@ def measured(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[l
         for rows in options.rows:
             say(f"warm requests, {rows:,} rows")
             lines.append(bench.warm(rows))
+        say("ten events, and the list of events")
+        lines += [*bench.several(), bench.ranking()]
         say("cold starts")
         lines += [bench.cold(), bench.cold_over_tls(), *sizes]
         growth: list[Line] = []

@@ -2,7 +2,8 @@
 
 It speaks HTTP, and on another port TLS.
 
-A Query of event "365" is answered by 365 days; of other operations it is counted how often they were called.
+A Query of event "365" is answered by 365 days, and so is one of "100365"; one of a day by a thousand events; one of a
+table that ends with "-slow" after 5 ms. Of other operations it is counted how often they were called.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import zlib
 from collections import Counter
@@ -28,6 +30,13 @@ import botocore
 import trustme
 
 FIRST_DAY = date(1990, 1, 1)
+EVENTS = 1_000
+LISTED_DAYS = 30
+LISTED_EVENTS = 100
+"""What a list shows where nothing else is asked for."""
+SLOW_S = 0.005
+SAME_ROWS = 100_000
+"""Events whose ids differ by a multiple of this have the same days."""
 
 
 @cache
@@ -38,11 +47,32 @@ def series(rows: int) -> dict[int, int]:
 
 
 @cache
+def events(day: int) -> dict[str, int]:
+    """Return a day's counts by event."""
+    return {str(number): (number * 7_919 + day) % 9_973 for number in range(1, EVENTS + 1)}
+
+
+@cache
 def answer(rows: int, projected: bool) -> bytes:
     """Return a Query's whole HTTP answer as DynamoDB writes it; without a projection each item has its event, too."""
     event = {} if projected else {"EventId": {"S": str(rows)}}
     items = [{**event, "EventDay": {"N": str(day)}, "EventCount": {"N": str(n)}} for day, n in series(rows).items()]
     return _http({"Count": rows, "Items": items, "ScannedCount": rows})
+
+
+@cache
+def answer_of_day(day: int) -> bytes:
+    """Return the HTTP answer to a Query of a day's events."""
+    items = [{"EventId": {"S": event_id}, "EventCount": {"N": str(visits)}} for event_id, visits in events(day).items()]
+    return _http({"Count": EVENTS, "Items": items, "ScannedCount": EVENTS})
+
+
+@cache
+def answer_of_all() -> bytes:
+    """Return the HTTP answer to a Query of the newest days of `all`."""
+    days = list(series(LISTED_DAYS))[::-1]
+    items = [{"EventDay": {"N": str(day)}, "EventCount": {"N": "1"}, "Files": {"N": "1"}} for day in days]
+    return _http({"Count": LISTED_DAYS, "Items": items, "ScannedCount": LISTED_DAYS})
 
 
 def _http(body: object) -> bytes:
@@ -78,9 +108,16 @@ class _Handler(socketserver.StreamRequestHandler):
         operation = target.rpartition(".")[2]
         if operation == "Query":
             asked = json.loads(body)
+            if asked.get("TableName", "").endswith("-slow"):
+                time.sleep(SLOW_S)
+            values = asked["ExpressionAttributeValues"]
+            if ":day" in values:
+                return answer_of_day(int(values[":day"]["N"]))
             # Low-level clients name the values by themselves, the resource numbers them.
-            event = next(value["S"] for value in asked["ExpressionAttributeValues"].values() if "S" in value)
-            return answer(int(event), "ProjectionExpression" in asked)
+            event = next(value["S"] for value in values.values() if "S" in value)
+            if event == "all":
+                return answer_of_all()
+            return answer(int(event) % SAME_ROWS, "ProjectionExpression" in asked)
         with LOCK:
             CALLS[operation] += 1
         return _http({})

@@ -1,7 +1,8 @@
-"""A process that answers requests with one contender and tells the CPU time that it took: `worker.py MODULE FUNCTION`.
+"""A process that answers GETs with one contender and tells the time that it took: `worker.py MODULE FUNCTION [TARGET]`.
 
-First it answers a request for one row, and tells what the process took up to there: a cold start. Then, for each line
-with rows and times, it answers so many requests, and tells the median of them in ms and a checksum of the rows.
+First it answers TARGET, the series of one row by default, and tells the CPU time that the process took up to there: a
+cold start. Then, for each line with a target and a number, it answers that so many times, and tells the medians of CPU
+time and of time passed, both in ms, and a checksum of the rows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 import time
 from importlib import import_module
+from statistics import median
 
 
 class Context:
@@ -26,15 +28,17 @@ class Context:
         return 29_000
 
 
-def event(rows: int) -> dict[str, object]:
-    """Return API Gateway's event for the series of that many rows, payload 2.0."""
-    path = f"/visits/{rows}"
+def event(target: str) -> dict[str, object]:
+    """Return API Gateway's event for `/visits` or `/visits/{resourceId}`, payload 2.0."""
+    path, _, query = target.partition("?")
+    resource_id = path.removeprefix("/visits").removeprefix("/")
     http = {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "curl/8"}
+    route = "GET /visits/{resourceId}" if resource_id else "GET /visits"
     return {
         "version": "2.0",
-        "routeKey": "GET /visits/{resourceId}",
+        "routeKey": route,
         "rawPath": path,
-        "rawQueryString": "",
+        "rawQueryString": query,
         "headers": {"accept": "*/*", "host": "1234567890.execute-api.eu-west-1.amazonaws.com"},
         "requestContext": {
             "accountId": "123456789012",
@@ -42,29 +46,30 @@ def event(rows: int) -> dict[str, object]:
             "domainName": "1234567890.execute-api.eu-west-1.amazonaws.com",
             "http": http,
             "requestId": "JKJaXmPLvHcESHA=",
-            "routeKey": "GET /visits/{resourceId}",
+            "routeKey": route,
             "stage": "$default",
             "time": "14/Oct/2017:12:00:00 +0000",
             "timeEpoch": 1507982400000,
         },
-        "pathParameters": {"resourceId": str(rows)},
+        **({"pathParameters": {"resourceId": resource_id}} if resource_id else {}),
         "isBase64Encoded": False,
     }
 
 
-def main(module: str, function: str) -> None:
+def main(module: str, function: str, first: str = "/visits/1") -> None:
     """Answer what standard input asks for, until it ends."""
     answer = getattr(import_module(module), function)
-    answer(event(1), Context())
+    answer(event(first), Context())
     print(time.process_time() * 1000, flush=True)
     for line in sys.stdin:
-        rows, times = map(int, line.split())
-        asked, took = event(rows), []
-        for _ in range(times):
-            began = time.process_time()
+        target, times = line.split()
+        asked, cpu_s, passed_s = event(target), [], []
+        for _ in range(int(times)):
+            began, began_cpu = time.perf_counter(), time.process_time()
             answered = answer(asked, Context())
-            took.append(time.process_time() - began)
-        print(sorted(took)[times // 2] * 1000, checksum(answered["body"]), flush=True)
+            cpu_s.append(time.process_time() - began_cpu)
+            passed_s.append(time.perf_counter() - began)
+        print(median(cpu_s) * 1000, median(passed_s) * 1000, checksum(answered["body"]), flush=True)
 
 
 def checksum(body: str) -> int:
@@ -72,8 +77,7 @@ def checksum(body: str) -> int:
     import json
     import zlib
 
-    rows = [(row["EventId"], row["EventDay"], row["EventCount"]) for row in json.loads(body)]
-    return zlib.crc32(json.dumps(rows).encode())
+    return zlib.crc32(json.dumps([sorted(row.items()) for row in json.loads(body)]).encode())
 
 
 if __name__ == "__main__":
