@@ -232,11 +232,9 @@ class _Incoming:
         raise ConnectionError("the answer breaks off")
 
 
-# http.client reads the headers of an answer as those of an e-mail, which would take a fifth of a short request's time.
-
-
 def _read_head(incoming: _Incoming) -> tuple[str, int, dict[str, str]]:
-    """Return the version, the status and the headers of an answer, after those before it that only ask to wait."""
+    """Return the version, the status and the headers of an answer; interim answers (1xx) before it are skipped."""
+    # http.client reads the same with the parser for e-mail, which takes a quarter of a one-row request's CPU time.
     while True:
         first, *lines = incoming.up_to(b"\r\n\r\n").split("\r\n")
         match = re.fullmatch(r"HTTP/(1\.[01]) ([1-5][0-9]{2})(?: .*)?", first)
@@ -277,7 +275,7 @@ def _size(text: str, base: int, most: int = MAX_BODY_BYTES) -> int:
     except ValueError:
         size = -1
     if not 0 <= size <= most:
-        raise ConnectionError(f"the length of the answer is {text[:40]!r}, where at most {most:,} bytes are taken")
+        raise ConnectionError(f"the answer gives {text[:40]!r} as its length, not a number from 0 to {most:,}")
     return size
 
 

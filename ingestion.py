@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
     from mypy_boto3_sns import SNSClient
+
+    from http_utils import Context
 
 MAX_KEY_BYTES = 1024 - len(rejects_key(""))
 """S3 takes keys of 1,024 bytes, and the rejects of a file need one too."""
@@ -121,18 +123,10 @@ def _why_unreadable(error: ClientError) -> str | None:
     return _UNREADABLE.get(code)
 
 
-# Lambda reads the level of a line only if its time is RFC 3339.
-class Context(Protocol):
-    """What ingestFile uses of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the function's timeout."""
-        ...
-
-
 RESERVE_MS = 60_000
 """A run that has no more time left than this gives up on a conflict, and Lambda delivers its event again."""
 
+# Lambda reads the level of a line only if its time is RFC 3339.
 logger = Logger(service="file-converter", use_rfc3339=True)
 metrics = Metrics(namespace="Visits", service="file-converter")
 

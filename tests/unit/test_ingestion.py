@@ -59,7 +59,8 @@ NO_HEADER = (
 type Event = dict[str, list[dict[str, Any]]]
 
 
-class Context(NamedTuple):
+@dataclass
+class Context:
     """What Lambda tells a function about itself."""
 
     function_name: str = "visits-test-ingestFile"

@@ -9,17 +9,16 @@ import json
 import os
 import urllib.request
 from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import Any
 
-FIRST_DAY = date(1990, 1, 1)
-DAYS = 30
-LIMIT = 100
-SPAN = {"FirstDay": 1990_01_01, "LastDay": 1990_01_30}
+from stub import LISTED_DAYS, LISTED_EVENTS, series
+
+DAYS = list(series(LISTED_DAYS))
+SPAN = {"FirstDay": DAYS[0], "LastDay": DAYS[-1]}
 
 
-def _answer(day: date) -> bytes:
-    query = {"TableName": os.environ["VISITS_TABLE"], "ExpressionAttributeValues": {":day": {"N": f"{day:%Y%m%d}"}}}
+def _answer(day: int) -> bytes:
+    query = {"TableName": os.environ["VISITS_TABLE"], "ExpressionAttributeValues": {":day": {"N": str(day)}}}
     headers = {"X-Amz-Target": "DynamoDB_20120810.Query"}
     request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], json.dumps(query).encode(), headers)
     with urllib.request.urlopen(request) as answered:
@@ -27,7 +26,7 @@ def _answer(day: date) -> bytes:
         return body
 
 
-ANSWERS = [_answer(FIRST_DAY + timedelta(number)) for number in range(DAYS)]
+ANSWERS = [*map(_answer, DAYS)]
 
 
 def answer(event: Mapping[str, Any], context: object) -> dict[str, object]:  # noqa: ARG001 - Lambda gives it
@@ -37,5 +36,5 @@ def answer(event: Mapping[str, Any], context: object) -> dict[str, object]:  # n
         for item in json.loads(body)["Items"]:
             event_id = item["EventId"]["S"]
             sums[event_id] = sums.get(event_id, 0) + int(item["EventCount"]["N"])
-    first = sorted(sums, key=lambda event_id: (-sums[event_id], event_id))[:LIMIT]
+    first = sorted(sums, key=lambda event_id: (-sums[event_id], event_id))[:LISTED_EVENTS]
     return {"body": json.dumps([{"EventId": event_id, "EventCount": sums[event_id], **SPAN} for event_id in first])}
