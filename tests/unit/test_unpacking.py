@@ -207,11 +207,12 @@ def test_a_zip_without_a_file_is_refused() -> None:
 
 
 def test_a_directory_that_says_something_else_is_refused() -> None:
-    """Another name or checksum: programs that go by it would see another file."""
+    """Programs that go by the directory would see another file, or none."""
     data = zipped()
     at = data.index(b"PK\x01\x02")
 
     assert NOT_WHOLE_ZIP == why(data[:at] + data[at:].replace(b"visits", b"VISITS"))
+    assert NOT_WHOLE_ZIP == why(data.replace(b"PK\x01\x02", b"PK\x01\x03"))
 
 
 @pytest.mark.parametrize(
