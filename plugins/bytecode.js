@@ -7,6 +7,14 @@ const crypto = require('crypto');
 const fs = require('fs');
 const { spawnSync } = require('child_process');
 
+// Without docstrings, which are a tenth of the bytecode. The path that tracebacks show is where Lambda unpacks.
+const COMPILE = `
+import py_compile, sys
+for module, bytecode in zip(sys.argv[1::2], sys.argv[2::2]):
+    mode = py_compile.PycInvalidationMode.CHECKED_HASH
+    py_compile.compile(module, bytecode, f"/var/task/{module}", doraise=True, optimize=2, invalidation_mode=mode)
+`;
+
 module.exports = class Bytecode {
   constructor(serverless) {
     this.serverless = serverless;
@@ -22,17 +30,12 @@ module.exports = class Bytecode {
   compile() {
     const { service, serviceDir } = this.serverless;
     const modules = fs.readdirSync(serviceDir).filter((name) => name.endsWith('.py'));
-    // The path that tracebacks show is where Lambda unpacks.
-    const where = ['-s', serviceDir, '-p', '/var/task', ...modules.map((module) => `${serviceDir}/${module}`)];
-    // -o 2 leaves the docstrings out, a tenth of the bytecode, and gives it a name that only `python -OO` looks for.
-    const options = ['-m', 'compileall', '-q', '-f', '-o', '2', '--invalidation-mode', 'checked-hash'];
-    const { status, error, stderr } = spawnSync(service.provider.runtime, [...options, ...where], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`${modules.join(', ')} cannot be compiled: ${error ?? stderr}`);
     const tag = service.provider.runtime.replace('python', 'cpython-').replace('.', '');
-    for (const module of modules) {
-      const bytecode = `__pycache__/${module.replace(/py$/, `${tag}.pyc`)}`;
-      fs.renameSync(`${serviceDir}/${bytecode.replace(/pyc$/, 'opt-2.pyc')}`, `${serviceDir}/${bytecode}`);
-      service.package.patterns.push(bytecode);
-    }
+    const bytecode = modules.map((module) => `__pycache__/${module.replace(/py$/, `${tag}.pyc`)}`);
+    const files = modules.flatMap((module, n) => [module, bytecode[n]]);
+    const options = { cwd: serviceDir, encoding: 'utf8' };
+    const { status, error, stderr } = spawnSync(service.provider.runtime, ['-c', COMPILE, ...files], options);
+    if (status !== 0) throw new Error(`${modules.join(', ')} cannot be compiled: ${error ?? stderr}`);
+    service.package.patterns.push(...bytecode);
   }
 };
